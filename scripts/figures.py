@@ -1,0 +1,113 @@
+"""Measures what the template promises: python scripts/figures.py TYPE, after `make demo`."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+TEMPLATE = Path(__file__).resolve().parent.parent
+DEMO = TEMPLATE / "build" / "demo"
+ROUNDS = 7
+PORT = 8731
+
+
+def main(project_type: str) -> None:
+    rows = [
+        ("cookiecutter --no-input", f"{generation_seconds(project_type):.2f} s of CPU above", "0.6")
+    ]
+    project = next((path for path in DEMO.glob("*/") if path.is_dir()), None)
+    if project is None:
+        print("build/demo/ is empty: run make demo first for the other figures")
+    else:
+        metrics = json.loads((project / "reports" / "metrics.json").read_text())
+        model = json.loads((project / "models" / "manifest.json").read_text())
+        seconds = json.loads((DEMO / "seconds.json").read_text())
+        versus = metrics["versus_best_baseline"]
+        low, high = versus["interval_95"]
+        lines = source_lines(project)
+        rows += [
+            ("make demo", f"{seconds['total'] / 60:.1f} minutes", "10"),
+            (
+                f"{versus['metric']} against {versus['baseline']}",
+                f"{versus['difference']:+.3f}, 95% interval {low:+.3f} to {high:+.3f}",
+                "interval above 0",
+            ),
+            ("accuracy lost by ONNX", f"{100 * model['onnx']['accuracy_lost']:.2f} points", "0.1"),
+            ("cold start", f"{cold_start_seconds(project):.2f} s", "2"),
+            ("src/", f"{sum(lines.values()):,} lines of Python", "1,500"),
+            ("longest module", f"{max(lines.values())} lines", "300"),
+        ]
+    for what, measured, target in rows:
+        print(f"{what:<55} {measured:<45} (target {target})")
+
+
+def generation_seconds(project_type: str) -> float:
+    """Return the median CPU seconds of a generation less those of `cookiecutter --version`."""
+    cookiecutter = [sys.executable, "-m", "cookiecutter"]
+    differences = []
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as folder:
+            options = ["--no-input", "--default-config", "--output-dir", folder]
+            generate = [*cookiecutter, *options, str(TEMPLATE), f"project_type={project_type}"]
+            differences.append(cpu_seconds(generate) - cpu_seconds([*cookiecutter, "--version"]))
+    return statistics.median(differences)
+
+
+def cpu_seconds(command: list[str]) -> float:
+    """Return user and system seconds of a command and its children."""
+    before = os.times()
+    subprocess.run(command, check=True, capture_output=True)
+    after = os.times()
+    return after[2] + after[3] - before[2] - before[3]
+
+
+def cold_start_seconds(project: Path) -> float:
+    """Return the median seconds from process start to the first 200 of `/ready`."""
+    package = next(
+        path.name for path in (project / "src").iterdir() if (path / "__main__.py").exists()
+    )
+    python = project / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    samples = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        server = subprocess.Popen(
+            [str(python), "-m", package, "serve"],
+            cwd=project,
+            env={**os.environ, "PORT": str(PORT)},
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            while not ready(f"http://127.0.0.1:{PORT}/ready"):
+                if server.poll() is not None:
+                    sys.exit("error: the server stopped before it was ready")
+                time.sleep(0.01)
+            samples.append(time.perf_counter() - start)
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+    return statistics.median(samples)
+
+
+def ready(url: str) -> bool:
+    try:
+        return urllib.request.urlopen(url, timeout=5).status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def source_lines(project: Path) -> dict[str, int]:
+    """Return the number of lines of each Python file below src/."""
+    return {
+        str(path.relative_to(project)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in (project / "src").rglob("*.py")
+    }
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

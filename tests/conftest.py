@@ -1,0 +1,147 @@
+"""Generate projects the way users do: through cookiecutter's Python API, its CLI, and cruft."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cookiecutter.main import cookiecutter
+
+TEMPLATE = Path(__file__).resolve().parent.parent
+SKELETON = TEMPLATE / "{{cookiecutter.project_slug}}"
+CONFIGURATION = json.loads((TEMPLATE / "cookiecutter.json").read_text("utf-8"))
+PROMPTS = {name: raw for name, raw in CONFIGURATION.items() if not name.startswith("_")}
+CHOICES = {name: raw for name, raw in PROMPTS.items() if isinstance(raw, list)}
+# What would make a command in a generated project use this test run's environment.
+INHERITED = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTEST", "COV")
+
+
+def environment(**variables):
+    """Return the environment of a fresh shell, with some variables set."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(INHERITED)}
+    return {**kept, "PYTHONUTF8": "1", **variables}
+
+
+@dataclass(frozen=True)
+class BakedProject:
+    """A generated project."""
+
+    path: Path
+
+    def read(self, name):
+        """Return the text of a file."""
+        return (self.path / name).read_text(encoding="utf-8")
+
+    def has_file(self, name):
+        """Tell whether the project has such a file."""
+        return (self.path / name).is_file()
+
+    def files(self):
+        """Return the relative POSIX paths of all files but git's own."""
+        paths = (path.relative_to(self.path) for path in self.path.rglob("*") if path.is_file())
+        return {path.as_posix() for path in paths if path.parts[0] != ".git"}
+
+    def run(self, *command, check=True, **variables):
+        """Run a command in the project's folder and return the completed process."""
+        return subprocess.run(
+            command,
+            cwd=self.path,
+            env=environment(**variables),
+            capture_output=True,
+            encoding="utf-8",
+            check=check,
+        )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_git():
+    """Keep the settings of the machine's git, and of a git hook, away from every test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith("GIT_"):
+                patch.delenv(name)
+        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        yield
+
+
+@pytest.fixture(scope="session")
+def bake_in(tmp_path_factory):
+    """Return a function that generates a project in a folder, whatever the user's configuration."""
+    home = tmp_path_factory.mktemp("cookiecutter")
+    config = home / "config.yaml"
+    config.write_text(json.dumps({"replay_dir": str(home), "cookiecutters_dir": str(home)}))
+
+    def bake_in(folder, **answers):
+        path = cookiecutter(
+            str(TEMPLATE),
+            no_input=True,
+            extra_context=answers,
+            output_dir=str(folder),
+            config_file=str(config),
+        )
+        return BakedProject(Path(path))
+
+    return bake_in
+
+
+@pytest.fixture
+def bake(bake_in, tmp_path):
+    """Return a function that generates a project with the given answers."""
+    return lambda **answers: bake_in(tmp_path, **answers)
+
+
+@pytest.fixture(scope="session")
+def project(bake_in, tmp_path_factory):
+    """Return one project with the default answers, for tests that only read it."""
+    return bake_in(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture
+def command_line(tmp_path):
+    """Return a function that runs cookiecutter's or cruft's CLI in an empty folder named out."""
+    out = tmp_path / "out"
+    home = tmp_path / "home"
+    out.mkdir()
+    home.mkdir()
+
+    def command_line(program, *arguments, typed=None, folder=out, **variables):
+        variables = {"HOME": str(home), "USERPROFILE": str(home), **variables}
+        return subprocess.run(
+            [sys.executable, "-m", program, *arguments],
+            cwd=folder,
+            env=environment(**variables),
+            input=typed,
+            stdin=subprocess.DEVNULL if typed is None else None,
+            capture_output=True,
+            encoding="utf-8",
+        )
+
+    command_line.out = out
+    return command_line
+
+
+@pytest.fixture
+def template_repository(tmp_path):
+    """Return a git repository with a copy of the template, which a test may change and commit."""
+    copy = tmp_path / "template"
+    junk = shutil.ignore_patterns("__pycache__", ".*_cache")
+    for name in ("hooks", "templates", SKELETON.name):
+        shutil.copytree(TEMPLATE / name, copy / name, ignore=junk)
+    for name in ("cookiecutter.json", "local_extensions.py"):
+        shutil.copy(TEMPLATE / name, copy)
+    repository = BakedProject(copy)
+    repository.run("git", "init", "--quiet")
+    commit(repository, "First version")
+    return repository
+
+
+def commit(repository, message):
+    """Commit everything in a repository."""
+    repository.run("git", "add", "--all")
+    identity = ("-c", "user.name=Tester", "-c", "user.email=tester@example.invalid")
+    repository.run("git", *identity, "commit", "--quiet", "--message", message)

@@ -1,0 +1,38 @@
+"""Texts to token ids: the one place, so that training, evaluation and serving agree."""
+
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+PAD_ID = 0  # "[PAD]" of BERT vocabularies; masked out, so that it changes no result
+
+
+def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
+    """Read a `tokenizer.json` that cuts texts to `max_tokens` and pads none."""
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.enable_truncation(max_tokens)
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def encode(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
+    """Return the token ids of each text, special tokens included."""
+    return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts)]
+
+
+def pad(ids: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return input_ids and attention_mask, each int64 (batch, tokens of the longest)."""
+    longest = max(len(row) for row in ids)
+    input_ids = np.full((len(ids), longest), PAD_ID, dtype=np.int64)
+    attention_mask = np.zeros((len(ids), longest), dtype=np.int64)
+    for row, tokens in enumerate(ids):
+        input_ids[row, : len(tokens)] = tokens
+        attention_mask[row, : len(tokens)] = 1
+    return input_ids, attention_mask
+
+
+def bucket(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Return batches of indices with neighbours in length together, so that little is padding."""
+    order = np.argsort(lengths, kind="stable")
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

@@ -1,0 +1,41 @@
+"""Asks a running service one real question: python scripts/smoke_test.py [URL]."""
+
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+EXAMPLE = Path(__file__).with_name("example_request.json")
+READY_SECONDS = 60
+
+
+def main() -> None:
+    url = (sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000").rstrip("/")
+    wait_until_ready(url)
+    example = json.loads(EXAMPLE.read_text(encoding="utf-8"))
+    request = urllib.request.Request(
+        url + example["path"],
+        json.dumps(example["body"]).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        print(json.dumps(json.load(response), indent=2, ensure_ascii=False))
+
+
+def wait_until_ready(url: str) -> None:
+    """Poll `/ready`; exit with one line if it does not say yes in time."""
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/ready", timeout=5):
+                return
+        except (urllib.error.URLError, OSError) as error:
+            if time.monotonic() > deadline:
+                sys.exit(f"error: {url}/ready did not answer 200 in {READY_SECONDS} s ({error})")
+            time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    main()

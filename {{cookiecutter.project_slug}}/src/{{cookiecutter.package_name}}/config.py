@@ -1,0 +1,117 @@
+"""Reads `params.yaml`, applies overrides, and says in plain words what is wrong with them."""
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import UserError
+
+PARAMS_FILE = Path("params.yaml")
+
+
+class Section(BaseModel):
+    """A section of `params.yaml`: every key is known, typed and bounded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+class Tracking(Section):
+    experiment: str
+
+
+class Serve(Section):
+    threads: Annotated[int, Field(ge=1, le=256)]
+    max_body_bytes: Annotated[int, Field(ge=1_000)]
+
+
+P = TypeVar("P", bound=Section)
+
+
+def load(
+    schema: type[P], overrides: Iterable[str] = (), environment: Mapping[str, str] = os.environ
+) -> P:
+    """Return the parameters in force: the file, then environment variables, then `--set`.
+
+    Raises `UserError` for an unreadable file, an unknown key (naming the nearest known one) or a
+    value that does not fit.
+    """
+    values = _read(PARAMS_FILE)
+    known = list(_keys(schema))
+    for origin, key, text in [*_from_environment(environment), *_from_options(overrides)]:
+        if key not in known:
+            raise UserError(f"{origin}: {_unknown(key, known)}")
+        section = values
+        *sections, name = key.split(".")
+        for part in sections:
+            if not isinstance(section.get(part), dict):
+                section[part] = {}
+            section = section[part]
+        try:
+            section[name] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            section[name] = text
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise UserError("\n".join(_explain(problem, known) for problem in error.errors())) from None
+
+
+def as_environment(overrides: Iterable[str]) -> dict[str, str]:
+    """Return `--set` overrides as the environment variables that child processes read."""
+    return {
+        f"{__package__}_{key.replace('.', '__')}".upper(): text
+        for _, key, text in _from_options(overrides)
+    }
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    prefix = f"{__package__}_".upper()
+    for name, text in sorted(environment.items()):
+        if name.upper().startswith(prefix):
+            yield name, name[len(prefix) :].lower().replace("__", "."), text
+
+
+def _from_options(overrides: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise UserError(f"--set {override}: write it as --set section.key=value")
+        yield f"--set {key.strip()}", key.strip(), text
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found here; run this in the project's folder") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: should hold sections with keys, like `train:` and `  epochs: 3`")
+    return values
+
+
+def _keys(schema: type[Section], prefix: str = "") -> Iterator[str]:
+    for name, field in schema.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield from _keys(kind, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _unknown(key: str, known: list[str]) -> str:
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+    return f"there is no parameter {key!r}; the nearest is {nearest!r}"
+
+
+def _explain(problem: Any, known: list[str]) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{PARAMS_FILE}: {_unknown(key, known)}"
+    return f"{PARAMS_FILE}: {key}: {problem['msg']} (got {problem['input']!r})"

@@ -1,0 +1,107 @@
+"""Fetches one file from wherever it lives, checks it, and keeps it."""
+
+import atexit
+import functools
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import IO
+
+import fsspec
+from tqdm import tqdm
+
+from .. import artifacts
+from ..errors import UserError
+
+BLOCK_BYTES = 1 << 20
+
+
+def fetch(source: str, sha256: str | None, cache: Path, field: str) -> Path:
+    """Return the local path of `source`, fetched into `cache` unless it is there already.
+
+    `source` is a local path, a URL that fsspec opens (https://, s3://, gs://, hf://, ...), or
+    wheel://NAME==VERSION/path/inside, which reads a file out of a pinned Python package without
+    installing it. Files of one remote folder come into one local folder. Raises `UserError`, naming
+    `field`, for a file that cannot be had whole or does not have the stated SHA-256; such a
+    download is removed.
+    """
+    if "://" not in source:
+        path = Path(source)
+        if not path.is_file():
+            raise UserError(f"{field}: there is no file {source}")
+    else:
+        # The folder stands for where the file comes from: another place is another file.
+        folder, _, name = source.split("?")[0].rpartition("/")
+        path = cache / hashlib.sha256(folder.encode()).hexdigest()[:8] / name
+        if not path.is_file():
+            print(f"fetching {source}", flush=True)
+            artifacts.write_atomic(path, lambda partial: _download(source, sha256, partial, field))
+    if sha256 is not None and (found := artifacts.sha256(path)) != sha256:
+        raise UserError(f"{field}: {path} has sha256 {found}, not the pinned {sha256}")
+    return path
+
+
+def _download(source: str, sha256: str | None, target: Path, field: str) -> None:
+    try:
+        if source.startswith("wheel://"):
+            _from_wheel(source, target, field)
+        else:
+            with fsspec.open(source, "rb") as stream:
+                _copy(stream, target, getattr(stream, "size", None))
+    except UserError:
+        raise
+    # Each protocol has exceptions of its own; whichever it is, nothing was fetched.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{field}: {source} could not be fetched: {reason}") from error
+    if sha256 is not None and artifacts.sha256(target) != sha256:
+        raise UserError(
+            f"{field}: {source} is truncated or altered: it has sha256 "
+            f"{artifacts.sha256(target)}, not the pinned {sha256}; removed"
+        )
+
+
+def _from_wheel(source: str, target: Path, field: str) -> None:
+    requirement, _, inside = source.removeprefix("wheel://").partition("/")
+    name, _, version = requirement.partition("==")
+    if not (name and version and inside) or name.startswith("-"):
+        raise UserError(f"{field}: write {source} as wheel://NAME==VERSION/path/inside")
+    with zipfile.ZipFile(_download_wheel(requirement, field)) as wheel:
+        if inside not in wheel.namelist():
+            raise UserError(f"{field}: there is no {inside} in {requirement}")
+        with wheel.open(inside) as stream:
+            _copy(stream, target, wheel.getinfo(inside).file_size)
+
+
+@functools.cache  # several files of one package are one download
+def _download_wheel(requirement: str, field: str) -> Path:
+    """Download a wheel with pip, which reaches the registry this machine is set up for.
+
+    Nothing is installed or run; the folder goes when the process ends.
+    """
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--only-binary", ":all:", "--dest", folder, requirement]
+    result = subprocess.run(command, capture_output=True, text=True)
+    wheels = list(Path(folder).glob("*.whl"))
+    if result.returncode or not wheels:
+        errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
+        reason = errors[-1] if errors else "pip found no wheel"
+        raise UserError(f"{field}: {requirement} could not be fetched: {reason}")
+    return wheels[0]
+
+
+def _copy(stream: IO[bytes], target: Path, size: int | None) -> None:
+    """Copy with a progress bar; raises `OSError` if the stream ends before `size` bytes."""
+    with (
+        target.open("wb") as file,
+        tqdm.wrapattr(file, "write", total=size, desc=target.name.strip(".")) as progress,
+    ):
+        shutil.copyfileobj(stream, progress, BLOCK_BYTES)
+    if size is not None and target.stat().st_size != size:
+        raise OSError(f"it ended after {target.stat().st_size} of {size} bytes")

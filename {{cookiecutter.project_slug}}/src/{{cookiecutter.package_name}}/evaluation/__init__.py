@@ -1,0 +1,1 @@
+"""From the exported model and the held-out test set to `reports/`."""

@@ -1,0 +1,28 @@
+"""Bootstrap 95% intervals: how far a score would move with another test set of this size."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.stats import bootstrap
+
+LEVEL = 0.95
+
+
+def interval_95(
+    statistic: Callable[[np.ndarray], float], rows: int, samples: int, seed: int
+) -> list[float]:
+    """Return the percentile bootstrap interval [low, high] of `statistic` (Efron 1979).
+
+    `statistic` takes row indices (rows,), drawn with replacement, and returns a score; the
+    difference of two models' scores on the same indices makes it a paired bootstrap.
+    """
+    result = bootstrap(
+        (np.arange(rows),),
+        statistic,
+        n_resamples=samples,
+        vectorized=False,
+        method="percentile",
+        confidence_level=LEVEL,
+        rng=np.random.default_rng(seed),
+    )
+    return [float(result.confidence_interval.low), float(result.confidence_interval.high)]

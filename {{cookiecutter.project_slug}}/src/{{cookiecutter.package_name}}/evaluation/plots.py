@@ -1,0 +1,44 @@
+"""How every figure looks, and the one that every project type draws."""
+
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")  # draws files, on machines without a screen too
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from ..artifacts import REPORTS
+
+ACCENT, MUTED = "#0b6e75", "#b8bfc6"
+STYLE: Any = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "savefig.bbox": "tight",
+    "savefig.dpi": 160,
+}
+
+
+def comparison(metrics: dict[str, Any], metric: str, name: str) -> None:
+    """Draw the model's metric, with its 95% interval, beside each baseline's."""
+    models = {"this model": metrics["model"], **metrics["baselines"]}
+    names = sorted(models, key=lambda model: models[model][metric])
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(7.5, 0.5 * len(names) + 1))
+        colors = [ACCENT if model == "this model" else MUTED for model in names]
+        bars = axes.barh(names, [models[model][metric] for model in names], color=colors)
+        axes.bar_label(bars, fmt="%.3f", padding=22)
+        axes.plot(metrics["intervals_95"][metric], ["this model"] * 2, color="black", linewidth=2)
+        axes.margins(x=0.15)
+        axes.set_title(f"{metric.replace('_', ' ').capitalize()} on the held-out test set")
+        save(figure, name)
+
+
+def save(figure: Figure, name: str) -> None:
+    """Write the figure to `reports/figures/` and close it."""
+    folder = REPORTS / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / name, metadata={"Software": None})
+    plt.close(figure)

@@ -1,0 +1,79 @@
+"""The report stage: the README's results section and the model card, from what the run wrote."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..about import about_project
+from ..artifacts import METRICS, MODELS, PROCESSED, REPORTS, read_manifest, write_atomic
+from ..errors import UserError
+from .figures import CAPTIONS, model_card_sections
+from .results import table, verdict
+
+README = Path("README.md")
+START, END = "<!-- results:start -->", "<!-- results:end -->"
+
+
+def run(params: Any) -> None:
+    """Rewrite what stands between the README's markers, and the model card."""
+    if not METRICS.is_file():
+        raise UserError(f"{METRICS}: not written yet; run evaluate first")
+    metrics = json.loads(METRICS.read_text(encoding="utf-8"))
+    readme = README.read_text(encoding="utf-8")
+    if readme.count(START) != 1 or readme.count(END) != 1:
+        raise UserError(f"{README}: put {START} and {END} once each where the results belong")
+    before, after = readme.split(START)[0], readme.split(END)[1]
+    _write(README, f"{before}{START}\n{results_section(metrics)}\n{END}{after}")
+    data, model = read_manifest(PROCESSED, "data"), read_manifest(MODELS, "train")
+    _write(REPORTS / "model_card.md", model_card(metrics, data, model))
+    print(f"wrote the results section of {README} and {REPORTS / 'model_card.md'}")
+
+
+def results_section(metrics: dict[str, Any]) -> str:
+    """Return the README's results: the comparison, what it means, and the figures."""
+    rows = metrics["data"]["rows"]
+    return "\n\n".join(
+        [
+            f"On {rows['test']:,} held-out rows (trained on {rows['train']:,}):",
+            table(metrics),
+            f"**{verdict(metrics)}.** {_intervals(metrics)}",
+            *(f"![{caption}](reports/figures/{name})" for name, caption in CAPTIONS.items()),
+            f"Model `{metrics['model_version']}`, trained in {metrics['train_seconds']:.0f} s with "
+            f"{metrics['peak_memory_mb']:.0f} MB of memory. Every number comes from "
+            "[`reports/metrics.json`](reports/metrics.json); "
+            "[the model card](reports/model_card.md) has more.",
+        ]
+    )
+
+
+def model_card(metrics: dict[str, Any], data: dict[str, Any], model: dict[str, Any]) -> str:
+    """Return a model card (Mitchell et al. 2019) with what the run knows, and nothing else."""
+    about = about_project()
+    rows, dropped = (
+        ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in data[key].items())
+        for key in ("rows", "dropped")
+    )
+    sections = [
+        f"# Model card: {about.name} `{model['version']}`",
+        f"## Intended use\n\n{about.problem}",
+        f"## Training data\n\n`{data['source']}` (sha256 `{data['sha256']}`), split with seed "
+        f"{data['seed']}: {rows} rows. Left out: {dropped}. Terms: `data/README.md`.",
+        f"## Evaluation on the held-out test set\n\n{table(metrics)}",
+        f"{verdict(metrics)}. {_intervals(metrics)}",
+        *model_card_sections(metrics),
+        "## Files",
+        "\n".join(f"- `models/{name}`: sha256 `{hash_}`" for name, hash_ in model["files"].items()),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _intervals(metrics: dict[str, Any]) -> str:
+    parts = [
+        f"{name.replace('_', ' ')} {low:.3f} to {high:.3f}"
+        for name, (low, high) in metrics["intervals_95"].items()
+    ]
+    return f"95% intervals of this model: {'; '.join(parts)}."
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomic(path, lambda part: part.write_text(text, encoding="utf-8", newline="\n"))

@@ -1,0 +1,53 @@
+"""Writes `reports/metrics.json`: the one file that every number in the README comes from."""
+
+import sys
+from typing import Any
+
+import psutil
+
+from ..artifacts import METRICS, write_json
+
+
+def write(model: dict[str, Any], data: dict[str, Any], report: dict[str, Any]) -> None:
+    """Join the model's manifest, the data's manifest and the scores; print them and write them."""
+    metrics = {
+        "project_type": model["project_type"],
+        "model_version": model["version"],
+        "data": {"sha256": data["sha256"], "rows": data["rows"]},
+        **report,
+        "train_seconds": model["train_seconds"],
+        "peak_memory_mb": model["peak_memory_mb"],
+    }
+    write_json(METRICS, metrics)
+    print(f"{table(metrics)}\n{METRICS}: version {metrics['model_version']}. {verdict(metrics)}.")
+
+
+def table(metrics: dict[str, Any]) -> str:
+    """Return a Markdown table of the model, in bold, and its baselines."""
+    names = list(metrics["model"])
+    lines = [f"| | {' | '.join(names)} |".replace("_", " "), "|---" * (len(names) + 1) + "|"]
+    for row, scores in {"**this model**": metrics["model"], **metrics["baselines"]}.items():
+        lines.append(f"| {row} | " + " | ".join(f"{scores[name]:.3f}" for name in names) + " |")
+    return "\n".join(lines)
+
+
+def verdict(metrics: dict[str, Any]) -> str:
+    """Return one sentence: the difference to the best baseline, and whether it may be chance."""
+    versus = metrics["versus_best_baseline"]
+    low, high = versus["interval_95"]
+    certain = "" if low > 0 or high < 0 else ", so it may be chance"
+    return (
+        f"{versus['metric'].replace('_', ' ').capitalize()} is {versus['difference']:+.3f} against "
+        f"the best baseline, {versus['baseline']} (paired bootstrap, 95% interval {low:+.3f} to "
+        f"{high:+.3f}{certain})"
+    )
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory that this process has held, in MB (10**6 bytes)."""
+    if sys.platform == "win32":
+        return round(psutil.Process().memory_info().peak_wset / 1e6, 1)
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB on Linux
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

@@ -1,0 +1,1 @@
+"""From the exported model to answers over HTTP."""

@@ -1,0 +1,108 @@
+"""The API, whatever it serves: `predictor.py` holds the model and `routes.py` what it answers."""
+
+import asyncio
+import json
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi_offline import FastAPIOffline
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from ..about import about_project
+from ..artifacts import METRICS, MODELS
+from ..errors import UserError
+from ..params import Params
+from .dependencies import NOT_READY, Model
+from .middleware import Middleware
+from .predictor import Predictor
+from .routes import router
+
+PAGE = Path(__file__).parent / "static" / "index.html"
+log = logging.getLogger(__package__)
+
+
+def create_app(params: Params, models: Path = MODELS) -> FastAPI:
+    """Return the application; its model loads in the background once the server runs."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.predictor = None
+        loading = asyncio.create_task(_load(app, models, params))
+        yield
+        loading.cancel()
+
+    about = about_project()
+    app = FastAPIOffline(  # FastAPI whose /docs needs no content delivery network
+        title=about.name, version=about.version, description=about.problem, lifespan=lifespan
+    )
+    app.add_middleware(Middleware, max_body_bytes=params.serve.max_body_bytes)
+    app.add_exception_handler(RequestValidationError, _unfit)
+    app.add_exception_handler(HTTPException, _refused)
+    app.include_router(router)
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(PAGE)
+
+    @app.get("/health", tags=["operation"])
+    async def health() -> dict[str, str]:
+        """The process is alive."""
+        return {"status": "alive"}
+
+    @app.get("/ready", tags=["operation"], responses=NOT_READY)
+    async def ready(predictor: Model) -> dict[str, str]:
+        """The model is loaded and warm."""
+        return {"status": "ready", "model_version": predictor.version}
+
+    @app.get("/model", tags=["operation"], responses=NOT_READY)
+    async def model(predictor: Model) -> dict[str, Any]:
+        """Which model answers, what it was trained on, and how it did on the held-out test set."""
+        return {
+            "name": about.name,
+            "problem": about.problem,
+            "model_version": predictor.version,
+            "data_sha256": predictor.manifest["data_sha256"],
+            "metrics": _held_out_metrics(predictor.version),
+        }
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+async def _load(app: FastAPI, models: Path, params: Params) -> None:
+    try:
+        app.state.predictor = await asyncio.to_thread(Predictor.load, models, params.serve)
+        log.info("model %s is ready", app.state.predictor.version)
+    except UserError as error:
+        # Without its model the service is of no use: end it, so that whoever runs it notices.
+        log.critical("%s", error)
+        signal.raise_signal(signal.SIGTERM)
+
+
+def _held_out_metrics(version: str) -> dict[str, float] | None:
+    """Return the metrics of exactly this model, or None if it has not been evaluated."""
+    metrics = json.loads(METRICS.read_text(encoding="utf-8")) if METRICS.is_file() else {}
+    return metrics["model"] if metrics.get("model_version") == version else None
+
+
+async def _unfit(request: Request, error: Any) -> JSONResponse:
+    # The input itself is not echoed: it may be large, private, or not valid in JSON (NaN).
+    problems = [{"loc": list(map(str, p["loc"])), "msg": p["msg"]} for p in error.errors()]
+    return JSONResponse({"detail": problems}, 422)
+
+
+async def _refused(request: Request, error: Any) -> JSONResponse:
+    # FastAPI says 400 of a body that is no JSON at all; it does not fit either.
+    status = 422 if error.status_code == 400 else error.status_code
+    return JSONResponse({"detail": error.detail}, status, error.headers)

@@ -1,0 +1,22 @@
+"""The serve verb: the API in one process."""
+
+import logging
+import os
+import sys
+
+import uvicorn
+
+from ..artifacts import MODELS, read_manifest
+from ..errors import UserError
+from ..params import Params
+from .app import create_app
+
+
+def run(params: Params) -> None:
+    """Serve on HOST and PORT until stopped; requests under way are finished first."""
+    host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8000")
+    if not (port.isdecimal() and 0 < int(port) < 65536):
+        raise UserError(f"PORT: {port!r} is not a port number between 1 and 65535")
+    read_manifest(MODELS, made_by="train")  # say at once what is missing
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    uvicorn.run(create_app(params), host=host, port=int(port), access_log=False, log_config=None)

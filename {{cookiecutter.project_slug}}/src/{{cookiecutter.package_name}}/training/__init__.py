@@ -1,0 +1,1 @@
+"""From `data/processed/` to the exported model in `models/`."""

@@ -1,0 +1,143 @@
+"""What the tests of every project type share; `type_fixtures.py` has what this type adds.
+
+Each test works in a folder of its own with settings of its own: none needs the project's data or
+models, and none touches them.
+"""
+
+import http.server
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from {{cookiecutter.package_name}} import config
+from {{cookiecutter.package_name}}.__main__ import main
+from {{cookiecutter.package_name}}.params import Params
+
+pytest_plugins = ["type_fixtures"]
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def project():
+    """The project's folder, for the few tests that look at its own files."""
+    return PROJECT
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_environment():
+    """No override and no address from the shell that runs the tests; the loopback needs no proxy."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.upper().startswith(f"{config.__package__}_".upper()):
+                patch.delenv(name)
+        for name in ("MLFLOW_TRACKING_URI", "HOST", "PORT"):
+            patch.delenv(name, raising=False)
+        for name in ("NO_PROXY", "no_proxy"):
+            patch.setenv(name, "127.0.0.1")
+        yield
+
+
+@pytest.fixture(scope="session")
+def write_params():
+    """Write the project's params.yaml, with changes, into the working directory."""
+
+    def write(changes):
+        values = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+        for key, value in changes.items():
+            section, _, name = key.rpartition(".")
+            (values[section] if section else values)[name] = value
+        Path("params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+        return config.load(Params)
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path, monkeypatch, write_params):
+    """An empty project: the working directory of each test, holding params.yaml and no more."""
+    monkeypatch.chdir(tmp_path)
+    write_params({})
+    return tmp_path
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a verb as the command line does; return exit code, output and errors."""
+
+    def run_verb(*arguments):
+        capsys.readouterr()
+        code = main(list(arguments))
+        return Outcome(code, *capsys.readouterr())
+
+    return run_verb
+
+
+@pytest.fixture
+def refusal(run):
+    """Run a verb that has to fail for a reason in plain words; return its error lines."""
+
+    def refused(*arguments):
+        outcome = run(*arguments)
+        assert outcome.code == 1, outcome
+        assert "Traceback" not in outcome.err
+        lines = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
+        assert lines, outcome
+        return lines
+
+    return refused
+
+
+class FileServer:
+    """Serves files from memory on the loopback and remembers what it was asked for."""
+
+    def __init__(self):
+        self.files: dict[str, bytes] = {}
+        self.missing_bytes = 0  # promised in Content-Length, never sent
+        self.requests: list[str] = []
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):  # noqa: N802 - the name that http.server calls
+                server.requests.append(f"{self.command} {self.path}")
+                body = server.files.get(self.path.partition("?")[0])
+                if body is None:
+                    self.send_error(404)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body) + server.missing_bytes))
+                self.end_headers()
+                if self.command == "GET":
+                    self.wfile.write(body)
+
+            do_HEAD = do_GET  # noqa: N815
+
+            def log_message(self, *arguments):
+                """Keep the tests' output free of requests."""
+
+        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+
+    def close(self):
+        self._http.shutdown()
+        self._http.server_close()
+
+
+@pytest.fixture
+def server():
+    """A web server of the test's own."""
+    file_server = FileServer()
+    yield file_server
+    file_server.close()
