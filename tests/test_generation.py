@@ -159,21 +159,6 @@ def test_a_failing_hook_leaves_nothing(command_line, tmp_path):
     assert list(command_line.out.iterdir()) == []
 
 
-def test_generation_is_quick(command_line):
-    resource = pytest.importorskip("resource", reason="Windows does not count children's time")
-
-    def cpu(*arguments):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert command_line("cookiecutter", *arguments).returncode == 0
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    version = min(cpu("--version") for _ in range(3))
-    generation = min(cpu(str(TEMPLATE), "--no-input", "-o", str(n)) for n in range(3))
-    print(f"cookiecutter --no-input: {generation - version:.2f} s of CPU above --version")
-    assert generation - version <= 0.6
-
-
 def render(text):
     environment = StrictEnvironment(context={"cookiecutter": {}}, keep_trailing_newline=True)
     sys.path.append(str(TEMPLATE))

@@ -7,9 +7,8 @@ models, and none touches them.
 import http.server
 import os
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -103,9 +102,9 @@ class FileServer:
     """Serves files from memory on the loopback and remembers what it was asked for."""
 
     def __init__(self):
-        self.files: dict[str, bytes] = {}
+        self.files = {}  # path: content
         self.missing_bytes = 0  # promised in Content-Length, never sent
-        self.requests: list[str] = []
+        self.requests = []
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):

@@ -25,6 +25,7 @@ class Tracking(Section):
 
 
 class Serve(Section):
+    title: str
     threads: Annotated[int, Field(ge=1, le=256)]
     max_body_bytes: Annotated[int, Field(ge=1_000)]
 

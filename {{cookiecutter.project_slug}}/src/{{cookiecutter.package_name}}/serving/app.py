@@ -41,7 +41,10 @@ def create_app(params: Params, models: Path = MODELS) -> FastAPI:
 
     about = about_project()
     app = FastAPIOffline(  # FastAPI whose /docs needs no content delivery network
-        title=about.name, version=about.version, description=about.problem, lifespan=lifespan
+        title=params.serve.title,
+        version=about.version,
+        description=about.problem,
+        lifespan=lifespan,
     )
     app.add_middleware(Middleware, max_body_bytes=params.serve.max_body_bytes)
     app.add_exception_handler(RequestValidationError, _unfit)
@@ -66,7 +69,7 @@ def create_app(params: Params, models: Path = MODELS) -> FastAPI:
     async def model(predictor: Model) -> dict[str, Any]:
         """Which model answers, what it was trained on, and how it did on the held-out test set."""
         return {
-            "name": about.name,
+            "name": params.serve.title,
             "problem": about.problem,
             "model_version": predictor.version,
             "data_sha256": predictor.manifest["data_sha256"],

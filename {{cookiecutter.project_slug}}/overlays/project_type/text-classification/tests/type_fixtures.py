@@ -1,1 +1,155 @@
-"""A small data set."""
+"""What the tests of a text classifier share: a small data set, a tiny encoder, a trained model."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from {{cookiecutter.package_name}} import config
+from {{cookiecutter.package_name}}.params import Params
+
+NOTES = Path(__file__).parent / "data" / "notes.csv"
+
+# Every knob that matters here, whatever params.yaml says today.
+SETTINGS = {
+    "seed": 13,
+    "data.source": str(NOTES),
+    "data.sha256": None,
+    "data.text_column": "note",
+    "data.label_column": "team",
+    "data.group_column": "reporter",
+    "data.test_source": None,
+    "data.valid_fraction": 0.1,
+    "data.test_fraction": 0.2,
+    "model.max_tokens": 64,
+    "train.epochs": 2,
+    "train.batch_size": 24,
+    "train.learning_rate": 1e-4,
+    "train.head_learning_rate": 2e-3,
+    "train.warmup_fraction": 0.1,
+    "train.weight_decay": 0.01,
+    "train.dropout": 0.1,
+    "train.label_smoothing": 0.1,
+    "train.class_weight_power": 0.5,
+    "train.freeze_layers": 4,
+    "train.patience": 2,
+    "train.threads": 2,
+    "evaluate.bootstrap_samples": 200,
+    "serve.threads": 2,
+    "serve.max_body_bytes": 1_000_000,
+    "serve.review_below": 0.5,
+}
+
+
+@pytest.fixture(scope="session")
+def configure(write_params):
+    """Write a params.yaml that is about the notes, with changes, into the working directory."""
+
+    def configure(changes=()):
+        return write_params({**SETTINGS, **dict(changes)})
+
+    return configure
+
+
+@pytest.fixture
+def given(configure):
+    """Write a data file and a params.yaml that names it."""
+
+    def given(content, name="notes.csv", **changes):
+        Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        data = {f"data.{key}": value for key, value in changes.items()}
+        return configure({"data.source": name, "data.group_column": None, **data})
+
+    return given
+
+
+@pytest.fixture(scope="session")
+def backbone(project):
+    """The folder of the project's own encoder, fetched once into its cache."""
+    from {{cookiecutter.package_name}}.training.model import fetch_backbone
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        return fetch_backbone(config.load(Params).model).resolve()
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory):
+    """An encoder of the same kind, untrained and so small that it trains in a second."""
+    import torch
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("tiny-backbone")
+    tokenizer = BertWordPieceTokenizer()
+    tokenizer.train([str(NOTES)], vocab_size=600, show_progress=False)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    torch.manual_seed(7)
+    size = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(size).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, configure, backbone, tracking_store):
+    """A project after `data` and `train` on the notes: its folder, parameters and torch model."""
+    from {{cookiecutter.package_name}}.data import prepare
+    from {{cookiecutter.package_name}}.training import train
+
+    folder = tmp_path_factory.mktemp("trained")
+    models = []
+
+    def export(model, *arguments):
+        models.append(model)
+        return train_export(model, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        tracking_store()
+        train_export = train.export
+        patch.setattr(train, "export", export)
+        params = configure({"model.backbone": str(backbone)})
+        prepare.run(params)
+        train.run(params)
+    return SimpleNamespace(folder=folder, params=params, model=models[0])
+
+
+@pytest.fixture(scope="session")
+def predictor(trained):
+    """The exported model, loaded as the API loads it."""
+    from {{cookiecutter.package_name}}.serving.predictor import Predictor
+
+    return Predictor.load(trained.folder / "models", trained.params.serve)
+
+
+@pytest.fixture
+def example_metrics():
+    """Made-up results, as `evaluate` writes them."""
+    row = {"precision": 0.75, "recall": 0.6, "f1": 2 / 3, "rows": 40}
+    return {
+        "project_type": "text-classification",
+        "model_version": "0123456789ab",
+        "data": {"sha256": "d" * 64, "rows": {"train": 1400, "valid": 200, "test": 400}},
+        "model": {"accuracy": 0.91239, "macro_f1": 0.90051, "ece": 0.0449},
+        "baselines": {
+            "majority class": {"accuracy": 0.5, "macro_f1": 1 / 3, "ece": 0.5},
+            "TF-IDF": {"accuracy": 0.85, "macro_f1": 0.8123, "ece": 0.1},
+        },
+        "intervals_95": {"accuracy": [0.8811, 0.9409], "macro_f1": [0.8702, 0.9301]},
+        "versus_best_baseline": {
+            "baseline": "TF-IDF",
+            "metric": "macro_f1",
+            "difference": 0.08821,
+            "interval_95": [0.0512, 0.1277],
+        },
+        "per_class": {"left": row, "right": {**row, "rows": 360}},
+        "train_seconds": 61.4,
+        "peak_memory_mb": 1234.5,
+    }

@@ -1,0 +1,170 @@
+"""Does what a new user does: `make demo`, and then every command of the project that it made."""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from conftest import TEMPLATE, BakedProject, environment
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def demo():
+    """Run `make demo` and return what it printed and the project that it left."""
+    result = subprocess.run(
+        ["make", "demo"], cwd=TEMPLATE, env=environment(), capture_output=True, encoding="utf-8"
+    )
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    project = next(path for path in (TEMPLATE / "build" / "demo").glob("*/"))
+    return result.stdout, BakedProject(project)
+
+
+@pytest.fixture(scope="module")
+def output(demo):
+    return demo[0]
+
+
+@pytest.fixture(scope="module")
+def project(demo):
+    return demo[1]
+
+
+@pytest.fixture(scope="module")
+def metrics(project):
+    return json.loads(project.read("reports/metrics.json"))
+
+
+def python(project):
+    """Return the path of the interpreter of a project's environment."""
+    return str(project.path / ".venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
+
+
+def test_the_demo_prints_an_answer_and_the_metrics_beside_the_baselines(output, metrics):
+    answer = json.loads(re.search(r"^{$.*?^}$", output, re.DOTALL | re.MULTILINE)[0])
+    assert answer["model_version"] == metrics["model_version"]
+    labels = [prediction["label"] for prediction in answer["predictions"]]
+    assert labels == ["credential-access", "exfiltration"]
+    for name, scores in {"this model": metrics["model"], **metrics["baselines"]}.items():
+        assert re.search(rf"{re.escape(name)} .*macro_f1 {scores['macro_f1']:.3f}", output)
+
+
+def test_the_model_beats_the_best_baseline(metrics):
+    versus = metrics["versus_best_baseline"]
+    best = max(metrics["baselines"].values(), key=lambda scores: scores["macro_f1"])
+    assert metrics["baselines"][versus["baseline"]] == best
+    assert versus["difference"] == pytest.approx(metrics["model"]["macro_f1"] - best["macro_f1"])
+    assert versus["interval_95"][0] > 0
+
+
+def test_export_loses_no_accuracy(project):
+    assert json.loads(project.read("models/manifest.json"))["onnx"]["accuracy_lost"] <= 0.001
+
+
+def test_what_was_evaluated_is_the_file_that_is_served(project, metrics):
+    manifest = json.loads(project.read("models/manifest.json"))
+    assert manifest["files"]["model.onnx"].startswith(metrics["model_version"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no ps on Windows")
+def test_the_server_was_stopped(project):
+    processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, encoding="utf-8")
+    assert not [line for line in processes.stdout.splitlines() if str(project.path) in line]
+
+
+def test_a_second_pipeline_skips_everything(project):
+    before = project.read("reports/metrics.json")
+    result = project.run("make", "pipeline")
+    assert result.stdout.count("didn't change, skipping") == 4
+    assert project.read("reports/metrics.json") == before
+
+
+def test_the_project_passes_its_own_checks(project):
+    result = project.run("make", "lint", check=False)
+    assert result.returncode == 0, result.stdout
+
+
+def test_the_project_passes_its_own_tests(project):
+    result = project.run("make", "test", check=False)
+    assert result.returncode == 0, result.stdout[-5000:]
+
+
+def test_predict_answers_on_the_command_line(project):
+    text = "'Malware logged keystrokes to steal passwords.'"
+    result = project.run("make", "--silent", "predict", f"ARGS={text}")
+    assert json.loads(result.stdout)[0]["label"] in {"credential-access", "collection"}
+
+
+def test_a_bad_parameter_is_one_plain_line(project):
+    result = project.run("make", "train", "ARGS=--set train.epoch=1", check=False)
+    assert result.returncode != 0
+    assert "error: --set train.epoch: there is no parameter" in result.stderr
+    assert "'train.epochs'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_setup_is_quick_the_second_time(project):
+    result = project.run("make", "setup")
+    assert "installing torch" not in result.stdout
+    assert re.search(r"\d+ packages, \d\.\d\d GB", result.stdout)
+
+
+def test_no_cuda_came_along(project):
+    listed = project.run(python(project), "-m", "pip", "list").stdout
+    if sys.platform == "linux":
+        assert re.search(r"^torch +\S+\+cpu$", listed, re.MULTILINE)
+        assert "nvidia" not in listed
+
+
+def test_the_api_runs_where_only_the_serve_extra_is_installed(project, tmp_path):
+    """A wheel, as a container would install it: no torch, no transformers, no source tree."""
+    uv = [python(project), "-m", "uv"]
+    folder = tmp_path / "serving"
+    environment_folder = folder / ".venv"
+    project.run(*uv, "venv", "--quiet", str(environment_folder))
+    install = [*uv, "pip", "install", "--quiet", "--python", str(environment_folder)]
+    project.run(*install, f"{project.path}[serve]")
+    listed = project.run(*uv, "pip", "list", "--python", str(environment_folder)).stdout
+    assert not re.search(r"^(torch|transformers|pandas|scikit-learn) ", listed, re.MULTILINE)
+    for name in ("models", "reports", "params.yaml"):
+        (folder / name).symlink_to(project.path / name)
+    package = next((project.path / "src").glob("*/__main__.py")).parent.name
+    interpreter = python(BakedProject(folder))
+    with running(interpreter, package, folder) as url:
+        page = urllib.request.urlopen(url).read().decode()
+        assert "<textarea" in page
+        model = json.load(urllib.request.urlopen(f"{url}/model"))
+        assert model["metrics"]["macro_f1"] > 0.5
+        docs = urllib.request.urlopen(f"{url}/docs").read().decode()
+        assert not re.search(r"(src|href)=.https?:", docs)
+
+
+@contextlib.contextmanager
+def running(interpreter, package, folder, port=8732):
+    """Run a project's server and yield its URL once it is ready."""
+    server = subprocess.Popen(
+        [interpreter, "-m", package, "serve"], cwd=folder, env=environment(PORT=str(port))
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while not is_ready(url):
+            assert server.poll() is None, "the server ended by itself"
+            time.sleep(0.05)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def is_ready(url):
+    try:
+        return urllib.request.urlopen(f"{url}/ready", timeout=5).status == 200
+    except (urllib.error.URLError, OSError):
+        return False

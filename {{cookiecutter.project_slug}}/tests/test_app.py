@@ -1,0 +1,205 @@
+"""What the API does whatever the model is: here a stand-in that loads when it is told to."""
+
+import json
+import logging
+import re
+import signal
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from fastapi.testclient import TestClient
+
+from {{cookiecutter.package_name}} import artifacts
+from {{cookiecutter.package_name}}.about import about_project
+from {{cookiecutter.package_name}}.errors import UserError
+from {{cookiecutter.package_name}}.serving import app
+
+LIMIT = 2000
+VERSION = "0123456789ab"
+
+
+@pytest.fixture
+def model(monkeypatch):
+    """The stand-in; clear `model.may_load` before the application starts to keep it waiting."""
+    manifest = {"version": VERSION, "data_sha256": "d" * 64}
+    model = SimpleNamespace(version=VERSION, manifest=manifest, may_load=threading.Event())
+    model.may_load.set()
+
+    def load(folder, settings):
+        assert model.may_load.wait(timeout=30)
+        return model
+
+    monkeypatch.setattr(app.Predictor, "load", load)
+    return model
+
+
+@pytest.fixture
+def application(model, write_params):
+    """The application, not yet started."""
+    return app.create_app(write_params({"serve.max_body_bytes": LIMIT}))
+
+
+@pytest.fixture
+def client(application):
+    """A client of the started application, its model loaded."""
+    with TestClient(application) as client:
+        wait_until_ready(client)
+        yield client
+
+
+def wait_until_ready(client):
+    deadline = time.monotonic() + 30
+    while client.get("/ready").status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def count_of(client, route, status):
+    labels = f'route="{route}",status="{status}"'
+    for line in client.get("/metrics").text.splitlines():
+        name, _, rest = line.partition("{")
+        if name == "http_requests_total" and rest.startswith(labels + "}"):
+            return float(rest.split()[-1])
+    return 0.0
+
+
+def test_it_is_alive_at_once_and_ready_once_the_model_is_loaded(application, model):
+    model.may_load.clear()
+    with TestClient(application) as client:
+        assert client.get("/health").json() == {"status": "alive"}
+        for route in ("/ready", "/model"):
+            answer = client.get(route)
+            assert answer.status_code == 503
+            assert int(answer.headers["Retry-After"]) >= 1
+            assert "loading" in answer.json()["detail"]
+        model.may_load.set()
+        wait_until_ready(client)
+        assert client.get("/ready").json() == {"status": "ready", "model_version": VERSION}
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_service(application, monkeypatch, caplog):
+    def load(folder, settings):
+        raise UserError("models/model.onnx: not the file that was listed")
+
+    monkeypatch.setattr(app.Predictor, "load", load)
+    raised = threading.Event()
+    monkeypatch.setattr(signal, "raise_signal", lambda number: raised.set())
+    with TestClient(application) as client:
+        assert raised.wait(timeout=30)
+        assert client.get("/ready").status_code == 503
+    assert "models/model.onnx: not the file that was listed" in caplog.text
+
+
+def test_the_model_route_says_which_model_answers(client):
+    about = about_project()
+    assert client.get("/model").json() == {
+        "name": about.name,
+        "problem": about.problem,
+        "model_version": VERSION,
+        "data_sha256": "d" * 64,
+        "metrics": None,
+    }
+
+
+@pytest.mark.parametrize(("evaluated", "shown"), [(VERSION, {"score": 0.5}), ("another", None)])
+def test_metrics_are_shown_only_of_exactly_this_model(evaluated, shown, client):
+    metrics = {"model_version": evaluated, "model": {"score": 0.5}}
+    artifacts.write_json(artifacts.METRICS, metrics)
+    assert client.get("/model").json()["metrics"] == shown
+
+
+def test_pages_need_nothing_from_other_hosts(client):
+    for route in ("/", "/docs", "/redoc"):
+        page = client.get(route)
+        assert page.status_code == 200
+        assert page.headers["content-type"].startswith("text/html")
+        named = re.findall(r"""(?:src|href)=["']([^"']+)|(?:url: |fetch\()["']([^"']+)""", page.text)
+        assets = [one or other for one, other in named]
+        assert assets
+        assert not [asset for asset in assets if "//" in asset]
+        for asset in assets:
+            if not asset.startswith("data:"):
+                assert client.get(asset).status_code == 200, asset
+
+
+def test_the_documentation_lists_the_routes(client):
+    schema = client.get("/openapi.json").json()
+    assert {"/health", "/ready", "/model"} < set(schema["paths"])
+    assert schema["info"]["title"] == about_project().name
+
+
+@pytest.mark.parametrize("size", [LIMIT + 1, LIMIT * 50])
+@pytest.mark.parametrize("chunked", [False, True], ids=["content-length", "chunked"])
+def test_a_body_over_the_limit_gets_a_413(size, chunked, client):
+    parts = (b"x" * min(100, size - start) for start in range(0, size, 100))
+    answer = client.post("/health", content=parts if chunked else b"".join(parts))
+    assert ("content-length" in answer.request.headers) is not chunked
+    assert answer.status_code == 413
+    assert f"{LIMIT:,} bytes" in answer.json()["detail"]
+    assert answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["content-length", "chunked"])
+def test_a_body_at_the_limit_is_read(chunked, client):
+    body = b"x" * LIMIT
+    answer = client.post("/health", content=iter([body[:7], body[7:]]) if chunked else body)
+    assert answer.status_code == 405  # read, and routed to where only GET is answered
+
+
+def test_what_is_not_there_is_said_in_json(client):
+    answer = client.get("/nowhere")
+    assert answer.status_code == 404
+    assert answer.json() == {"detail": "Not Found"}
+
+
+def test_a_request_keeps_its_id_in_answer_and_log(client, caplog):
+    with caplog.at_level(logging.INFO):
+        answer = client.get("/health", headers={"X-Request-ID": "trace-1.a_b"})
+    assert answer.headers["x-request-id"] == "trace-1.a_b"
+    entry = json.loads(caplog.messages[-1])
+    assert entry.pop("ms") >= 0
+    assert entry == {
+        "request_id": "trace-1.a_b",
+        "method": "GET",
+        "path": "/health",
+        "status": 200,
+    }
+
+
+@pytest.mark.parametrize("given", [None, "", "a b", "x" * 65, 'a"b', "é".encode()])
+def test_a_request_without_a_proper_id_gets_a_new_one(given, client):
+    headers = {} if given is None else {"X-Request-ID": given}
+    ids = {client.get("/health", headers=headers).headers["x-request-id"] for _ in range(2)}
+    assert len(ids) == 2
+    assert all(re.fullmatch("[0-9a-f]{32}", request_id) for request_id in ids)
+
+
+def test_requests_are_counted_by_route_and_status(client):
+    before = count_of(client, "/health", 200)
+    for _ in range(3):
+        client.get("/health?verbose=1")
+    assert count_of(client, "/health", 200) == before + 3
+
+
+def test_made_up_paths_and_oversized_bodies_are_counted_in_one_place(client):
+    before = [count_of(client, "unknown", status) for status in (404, 413)]
+    client.get("/admin.php")
+    client.get("/wp-login")
+    client.post("/whatever", content=b"x" * (LIMIT + 1))
+    assert [count_of(client, "unknown", status) for status in (404, 413)] == [
+        before[0] + 2,
+        before[1] + 1,
+    ]
+    assert "admin.php" not in client.get("/metrics").text
+
+
+def test_serving_needs_a_model_and_a_port_that_can_be_one(refusal, monkeypatch):
+    [line] = refusal("serve")
+    assert line.startswith("error: models: ")
+    assert "train" in line
+    for port in ("0", "65536", "-1", "http", ""):
+        monkeypatch.setenv("PORT", port)
+        [line] = refusal("serve")
+        assert line.startswith("error: PORT: ")
