@@ -1,5 +1,6 @@
 """Measures what the template promises: python scripts/figures.py TYPE, after `make demo`."""
 
+import io
 import json
 import os
 import statistics
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tokenize
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -15,6 +17,10 @@ TEMPLATE = Path(__file__).resolve().parent.parent
 DEMO = TEMPLATE / "build" / "demo"
 ROUNDS = 7
 PORT = 8731
+LAYOUT = {
+    *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT),
+    *(tokenize.ENCODING, tokenize.ENDMARKER),
+}
 
 
 def main(project_type: str) -> None:
@@ -30,7 +36,7 @@ def main(project_type: str) -> None:
         seconds = json.loads((DEMO / "seconds.json").read_text())
         versus = metrics["versus_best_baseline"]
         low, high = versus["interval_95"]
-        lines = source_lines(project)
+        lines = [len(text.splitlines()) for text in sources(project)]
         rows += [
             ("make demo", f"{seconds['total'] / 60:.1f} minutes", "10"),
             (
@@ -40,8 +46,8 @@ def main(project_type: str) -> None:
             ),
             ("accuracy lost by ONNX", f"{100 * model['onnx']['accuracy_lost']:.2f} points", "0.1"),
             ("cold start", f"{cold_start_seconds(project):.2f} s", "2"),
-            ("src/", f"{sum(lines.values()):,} lines of Python", "1,500"),
-            ("longest module", f"{max(lines.values())} lines", "300"),
+            ("src/", f"{sum(code_lines(project)):,} lines of code, {sum(lines):,} in all", "1,500"),
+            ("longest module", f"{max(lines)} lines", "300"),
         ]
     for what, measured, target in rows:
         print(f"{what:<55} {measured:<45} (target {target})")
@@ -101,12 +107,24 @@ def ready(url: str) -> bool:
         return False
 
 
-def source_lines(project: Path) -> dict[str, int]:
-    """Return the number of lines of each Python file below src/."""
-    return {
-        str(path.relative_to(project)): len(path.read_text(encoding="utf-8").splitlines())
-        for path in (project / "src").rglob("*.py")
-    }
+def sources(project: Path) -> list[str]:
+    """Return the text of each Python file below src/."""
+    return [path.read_text(encoding="utf-8") for path in (project / "src").rglob("*.py")]
+
+
+def code_lines(project: Path) -> list[int]:
+    """Return the lines of each file that are neither blank nor comment nor docstring."""
+    counts = []
+    for text in sources(project):
+        lines: set[int] = set()
+        start_of_statement = True
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            is_docstring = token.type == tokenize.STRING and start_of_statement
+            if token.type not in LAYOUT and not is_docstring:
+                lines.update(range(token.start[0], token.end[0] + 1))
+            start_of_statement = token.type in LAYOUT
+        counts.append(len(lines))
+    return counts
 
 
 if __name__ == "__main__":

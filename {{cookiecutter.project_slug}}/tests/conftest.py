@@ -65,6 +65,21 @@ def workspace(tmp_path, monkeypatch, write_params):
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def tracking_store(tmp_path_factory, plain_environment, write_params):
+    """The database that runs are recorded in, made once: making it takes seconds."""
+    from {{cookiecutter.package_name}}.training import tracking
+
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("tracking")
+        patch.chdir(folder)
+        with tracking.run(write_params({})):
+            pass
+        # MLflow keeps a database open under its address: only an absolute one means one file.
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{(folder / 'mlflow.db').as_posix()}")
+        yield folder / "mlflow.db"
+
+
 class Outcome(NamedTuple):
     code: int
     out: str

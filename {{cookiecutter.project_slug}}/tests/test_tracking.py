@@ -1,6 +1,4 @@
-"""Runs are recorded where they are looked for, with what it takes to repeat them."""
-
-from pathlib import Path
+"""Runs are recorded, with what it takes to repeat them."""
 
 import mlflow
 import pytest
@@ -9,9 +7,13 @@ from {{cookiecutter.package_name}}.training import tracking
 
 
 @pytest.fixture
-def params(write_params):
-    """Settings that name an experiment."""
+def params(write_params, tracking_store):
+    """Settings that name an experiment of the test's own."""
     return write_params({"tracking.experiment": "made-up", "seed": 21})
+
+
+def test_runs_go_into_the_projects_own_database(tracking_store):
+    assert tracking_store.is_file()
 
 
 def test_a_run_is_recorded_and_can_be_continued(params):
@@ -21,21 +23,20 @@ def test_a_run_is_recorded_and_can_be_continued(params):
     with tracking.run(params, run_id) as again:
         mlflow.log_metrics({"test_score": 0.75})
     assert again == run_id
-    assert Path("mlflow.db").is_file()
 
     recorded = mlflow.get_run(run_id).data
     assert recorded.params["seed"] == "21"
     assert recorded.params["serve.threads"] == str(params.serve.threads)
+    assert recorded.params["data.source"] == params.data.source
     assert recorded.metrics == {"loss": 0.25, "test_score": 0.75}
     assert recorded.tags["mlflow.source.git.commit"]
     losses = mlflow.MlflowClient().get_metric_history(run_id, "loss")
     assert [(point.step, point.value) for point in losses] == [(1, 0.5), (2, 0.25)]
-    assert [run.info.run_id for run in mlflow.search_runs(output_format="list")] == [run_id]
+    runs = mlflow.search_runs(experiment_names=["made-up"], output_format="list")
+    assert [run.info.run_id for run in runs] == [run_id]
 
 
-def test_another_address_is_used_if_there_is_one(params, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db")
-    with tracking.run(params):
-        pass
-    assert Path("elsewhere.db").is_file()
-    assert not Path("mlflow.db").exists()
+def test_a_run_that_fails_is_recorded_as_failed(params):
+    with pytest.raises(RuntimeError), tracking.run(params) as run_id:
+        raise RuntimeError
+    assert mlflow.get_run(run_id).info.status == "FAILED"

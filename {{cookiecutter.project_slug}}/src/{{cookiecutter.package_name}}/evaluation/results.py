@@ -1,9 +1,6 @@
 """Writes `reports/metrics.json`: the one file that every number in the README comes from."""
 
-import sys
 from typing import Any
-
-import psutil
 
 from ..artifacts import METRICS, write_json
 
@@ -41,13 +38,3 @@ def verdict(metrics: dict[str, Any]) -> str:
         f"the best baseline, {versus['baseline']} (paired bootstrap, 95% interval {low:+.3f} to "
         f"{high:+.3f}{certain})"
     )
-
-
-def peak_memory_mb() -> float:
-    """Return the most memory that this process has held, in MB (10**6 bytes)."""
-    if sys.platform == "win32":
-        return round(psutil.Process().memory_info().peak_wset / 1e6, 1)
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB on Linux
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

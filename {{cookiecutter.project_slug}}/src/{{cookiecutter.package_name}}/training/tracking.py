@@ -1,12 +1,14 @@
-"""Records runs with MLflow: by default in `mlflow.db`, an SQLite file in the project."""
+"""Records runs with MLflow, by default in `mlflow.db`, an SQLite file; measures their memory."""
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import mlflow
+import psutil
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 
@@ -15,10 +17,14 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 def run(params: Any, run_id: str | None = None) -> Iterator[str]:
     """Open a run, or the one with `run_id` again, for `mlflow.log_...`; yield its id.
 
-    A new run gets the parameters and the git commit.
+    A new run gets the parameters and the git commit. A `run_id` that is not known is a new run.
     """
     mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_URI))
     mlflow.set_experiment(params.tracking.experiment)
+    if run_id is not None and not mlflow.search_runs(
+        filter_string=f"attributes.run_id = '{run_id}'", output_format="list"
+    ):
+        run_id = None  # a model from elsewhere: its run is not in this database
     with mlflow.start_run(run_id=run_id) as active:
         if run_id is None:
             for section, values in params.model_dump(exclude={"seed"}).items():
@@ -34,3 +40,13 @@ def _git_commit() -> str:
     except FileNotFoundError:
         return "unknown"
     return result.stdout.strip() or "unknown"
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory that this process has held, in MB (10**6 bytes)."""
+    if sys.platform == "win32":
+        return round(psutil.Process().memory_info().peak_wset / 1e6, 1)
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB on Linux
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

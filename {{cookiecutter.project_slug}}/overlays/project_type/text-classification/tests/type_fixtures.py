@@ -112,7 +112,6 @@ def trained(tmp_path_factory, configure, backbone, tracking_store):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        tracking_store()
         train_export = train.export
         patch.setattr(train, "export", export)
         params = configure({"model.backbone": str(backbone)})

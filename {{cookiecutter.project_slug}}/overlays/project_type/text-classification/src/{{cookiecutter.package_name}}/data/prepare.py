@@ -73,7 +73,7 @@ def deduplicate(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     ):
         if bad.any():
             lines = ", ".join(str(line) for line in rows.loc[bad, "line"].head(3))
-            print(f"note: {bad.sum():,} rows {reason} (lines {lines}, ...); left out")
+            print(f"note: data.text_column: {bad.sum():,} rows {reason} (lines {lines}); left out")
     counts = {
         "repeated": int((repeated & ~contradictory).sum()),
         "contradictory": int(contradictory.sum()),

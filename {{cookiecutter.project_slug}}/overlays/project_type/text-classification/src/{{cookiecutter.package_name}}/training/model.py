@@ -70,6 +70,8 @@ def fetch_backbone(model: Model) -> Path:
     `model.backbone` is a local folder or any source that `sources.fetch` reads, such as
     hf://sentence-transformers/all-MiniLM-L6-v2@REVISION.
     """
+    if model.backbone.startswith("hf://") and "@" not in model.backbone:
+        raise UserError(f"model.backbone: pin a revision, {model.backbone}@REVISION")
     paths = [
         sources.fetch(
             f"{model.backbone}/{name}",

@@ -6,13 +6,12 @@ from typing import Any
 import mlflow
 import numpy as np
 import torch
+from sklearn.metrics import f1_score
 from torch import nn
 from tqdm import tqdm
 
 from .. import artifacts
 from ..data.prepare import read_split
-from ..evaluation.results import peak_memory_mb
-from ..evaluation.scores import macro_f1
 from ..params import Params, Train
 from ..text import bucket, encode, load_tokenizer, pad
 from . import tracking
@@ -51,7 +50,7 @@ def run(params: Params) -> None:
             "splits": data["files"],
             "validation": best,
             "train_seconds": round(seconds, 1),
-            "peak_memory_mb": peak_memory_mb(),
+            "peak_memory_mb": tracking.peak_memory_mb(),
             "tracking_run": run_id,
         }
         texts = valid["text"].tolist()
@@ -159,5 +158,5 @@ def validate(model: Classifier, ids: list[list[int]], targets: torch.Tensor) -> 
     return {
         "loss": round(nn.functional.cross_entropy(logits, targets).item(), 4),
         "accuracy": round((predictions == targets).float().mean().item(), 4),
-        "macro_f1": round(macro_f1(targets.numpy(), predictions.numpy(), logits.shape[1]), 4),
+        "macro_f1": round(f1_score(targets, predictions, average="macro"), 4),
     }

@@ -1,0 +1,148 @@
+"""Data that cannot be trained on is refused by column, number of rows and line."""
+
+import json
+
+import pytest
+
+HEAD = "note,team\n"
+GOOD = "".join(f"pipe {i} leaks,water\nlamp {i} flickers,power\n" for i in range(10))  # 20 lines
+
+
+def of(column, parameter, file="notes.csv"):
+    return f"error: data.{parameter}_column {column!r} of {file}: "
+
+
+TEXT, LABEL, GROUP = of("note", "text"), of("team", "label"), of("reporter", "group")
+
+
+@pytest.fixture
+def reasons(given, refusal):
+    """Return what `data` says of a file that it has to refuse."""
+
+    def reasons(content, name="notes.csv", text_column="note", label_column="team", **changes):
+        columns = {"text_column": text_column, "label_column": label_column}
+        given(content, name, **columns, **changes)
+        return refusal("data")
+
+    return reasons
+
+
+def as_jsonl(*rows):
+    good = [{"note": line.split(",")[0], "team": line.split(",")[1]} for line in GOOD.splitlines()]
+    return "".join(json.dumps(row) + "\n" for row in [*good, *rows])
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing"),
+    [
+        ({"text_column": "body"}, "text_column: notes.csv has no column 'body'"),
+        ({"label_column": "Team"}, "label_column: notes.csv has no column 'Team'"),
+        ({"group_column": "author"}, "group_column: notes.csv has no column 'author'"),
+    ],
+)
+def test_a_missing_column_is_named_beside_those_that_are_there(changes, missing, reasons):
+    assert reasons(HEAD + GOOD, **changes) == [f"error: data.{missing}; it has 'note', 'team'"]
+
+
+def test_empty_texts_are_counted_and_three_are_shown(reasons):
+    bad = ",water\n   ,water\n,power\n\t,power\n"
+    [line] = reasons(HEAD + GOOD + bad)
+    assert line == TEXT + "4 rows (line 22: '', line 23: '   ', line 24: '', ...) are empty"
+
+
+def test_a_single_row_is_told_of_in_the_singular(reasons):
+    [line] = reasons(HEAD + GOOD + ",water\n")
+    assert line == TEXT + "1 row (line 22: '') is empty"
+
+
+def test_a_column_without_any_text_is_refused(reasons):
+    [line] = reasons(HEAD + ",water\n" * 5 + ",power\n" * 5)
+    assert line.startswith(TEXT + "10 rows (line 2: '', line 3: '', line 4: '', ...) are empty")
+
+
+def test_empty_labels_are_refused(reasons):
+    lines = reasons(HEAD + GOOD + "pipe,\nlamp,\ntap,\n")
+    assert lines == [LABEL + "3 rows (line 22: '', line 23: '', line 24: '') are empty"]
+
+
+def test_a_row_cut_short_is_refused(reasons):
+    lines = reasons(HEAD + GOOD + "only a note\n")
+    assert any(line.startswith(LABEL + "1 row (line 22: ") for line in lines)
+
+
+def test_numbers_are_not_names_of_classes(reasons):
+    lines = reasons(HEAD + "".join(f"note {i},{i % 2}\n" for i in range(10)))
+    [line] = lines
+    assert line.startswith(LABEL + "10 rows (line 2: '0', line 3: '1', line 4: '0', ...) are ")
+    assert line.endswith(" a number where a class name is wanted")
+
+
+def test_one_class_is_not_enough(reasons):
+    [line] = reasons(HEAD + "".join(f"note {i},water\n" for i in range(10)))
+    assert line == LABEL + "at least two classes are needed"
+
+
+def test_one_class_is_not_enough_once_contradictions_are_left_out(reasons):
+    contradicted = "".join(f"lamp {i},power\nlamp {i},water\n" for i in range(10))
+    rest = "".join(f"pipe {i},water\n" for i in range(20))
+    assert "two classes" in "\n".join(reasons(HEAD + contradicted + rest))
+
+
+def test_a_class_too_rare_to_split_is_refused_by_its_rows(reasons):
+    [line] = reasons(HEAD + GOOD + "key 1,locks\nkey 2,locks\n")
+    assert line.startswith(LABEL + "2 rows (line 22: 'locks', line 23: 'locks') are of a class with")
+
+
+def test_a_class_that_one_group_holds_is_too_rare_to_split(reasons):
+    good = "".join(f"{line},anna{i % 5}\n" for i, line in enumerate(GOOD.splitlines()))
+    bad = "".join(f"key {i},locks,bert\n" for i in range(6))
+    [line] = reasons("note,team,reporter\n" + good + bad, group_column="reporter")
+    assert line.startswith("error: data.label_column 'team': too rare to split")
+    assert "locks" in line
+
+
+def test_too_few_groups_are_a_reason_in_words(reasons):
+    rows = "".join(f"{line},anna\n" for line in GOOD.splitlines())
+    [line] = reasons("note,team,reporter\n" + rows, group_column="reporter")
+    assert line.startswith("error: data")
+    assert "groups" in line
+
+
+def test_empty_groups_are_refused(reasons):
+    rows = "".join(f"{line},anna{i}\n" for i, line in enumerate(GOOD.splitlines()))
+    lines = reasons("note,team,reporter\n" + rows + "tap,water,\n", group_column="reporter")
+    assert lines == [GROUP + "1 row (line 22: '') is empty"]
+
+
+@pytest.mark.parametrize("value", [7, None, True, ["x"], {"x": 1}], ids=repr)
+@pytest.mark.parametrize("column", ["note", "team"])
+def test_what_is_not_text_is_refused(column, value, reasons):
+    row = {"note": "tap", "team": "water"} | {column: value}
+    lines = reasons(as_jsonl(row), "notes.jsonl")
+    parameter = {"note": "text", "team": "label"}[column]
+    start = of(column, parameter, "notes.jsonl") + "1 row (line 21: "
+    assert [line for line in lines if line.startswith(start) and line.endswith(" is not text")]
+
+
+@pytest.mark.parametrize("groups", [[{"a": 1}], [["a"]], [1, "a"]], ids=["dict", "list", "mixed"])
+def test_groups_that_cannot_be_compared_are_refused_or_read_as_text(groups, given, run):
+    rows = [json.loads(line) for line in as_jsonl().splitlines()]
+    for i, row in enumerate(rows):
+        row["reporter"] = groups[i % len(groups)] if i % 3 else f"anna {i}"
+    content = "".join(json.dumps(row) + "\n" for row in rows)
+    columns = {"text_column": "note", "label_column": "team", "group_column": "reporter"}
+    given(content, "notes.jsonl", **columns)
+    outcome = run("data")
+    assert outcome.code == 0 or "data.group_column 'reporter'" in outcome.err
+
+
+def test_everything_that_is_wrong_is_said_at_once(reasons):
+    lines = reasons(HEAD + GOOD + ",water\ntap,\nkey,locks\n")
+    assert any(line.startswith(TEXT + "1 row (line 22: '')") for line in lines)
+    assert any(line.startswith(LABEL + "1 row (line 23: '')") for line in lines)
+    assert any("line 24: 'locks'" in line for line in lines)
+
+
+def test_a_long_text_is_shown_cut_short(reasons):
+    [line] = reasons(HEAD + GOOD + f"tap,{'x' * 5000}\n")
+    assert len(line) < 200
