@@ -9,6 +9,7 @@ import pytest
 from {{cookiecutter.package_name}} import artifacts
 from {{cookiecutter.package_name}}.evaluation import report
 
+MODEL_CARD = artifacts.REPORTS / "model_card.md"
 BEFORE, AFTER = "# Title\n\nWhy, with 99.9% of é.\n\n", "\n\n## What to improve\n\nAll.\n"
 
 
@@ -98,14 +99,14 @@ def test_what_the_author_wrote_stays(run, metrics):
 
 def test_a_second_report_changes_nothing(run, metrics):
     run("report")
-    first = {path: path.read_bytes() for path in (Path("README.md"), report.MODEL_CARD)}
+    first = {path: path.read_bytes() for path in (Path("README.md"), MODEL_CARD)}
     run("report")
     assert {path: path.read_bytes() for path in first} == first
 
 
 def test_the_model_card_names_data_split_scores_and_files(run, metrics):
     run("report")
-    card = report.MODEL_CARD.read_text(encoding="utf-8")
+    card = MODEL_CARD.read_text(encoding="utf-8")
     for fact in (
         metrics["model_version"],
         "`notes.csv`",

@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from {{cookiecutter.package_name}} import config
@@ -33,9 +34,9 @@ SETTINGS = {
     "train.class_weight_power": 0.5,
     "train.freeze_layers": 4,
     "train.patience": 2,
-    "train.threads": 2,
+    "train.threads": 1,
     "evaluate.bootstrap_samples": 200,
-    "serve.threads": 2,
+    "serve.threads": 1,
     "serve.max_body_bytes": 1_000_000,
     "serve.review_below": 0.5,
 }
@@ -49,6 +50,12 @@ def configure(write_params):
         return write_params({**SETTINGS, **dict(changes)})
 
     return configure
+
+
+@pytest.fixture(scope="session")
+def notes():
+    """The notes as a table: note, team, reporter."""
+    return pd.read_csv(NOTES)
 
 
 @pytest.fixture
@@ -78,11 +85,14 @@ def tiny_backbone(tmp_path_factory):
     """An encoder of the same kind, untrained and so small that it trains in a second."""
     import torch
     from tokenizers import BertWordPieceTokenizer
+    from tokenizers.processors import BertProcessing
     from transformers import BertConfig, BertModel
 
     folder = tmp_path_factory.mktemp("tiny-backbone")
     tokenizer = BertWordPieceTokenizer()
     tokenizer.train([str(NOTES)], vocab_size=600, show_progress=False)
+    ends = [(name, tokenizer.token_to_id(name)) for name in ("[SEP]", "[CLS]")]
+    tokenizer.post_processor = BertProcessing(*ends)
     tokenizer.save(str(folder / "tokenizer.json"))
     torch.manual_seed(7)
     size = BertConfig(

@@ -1,0 +1,192 @@
+"""The training loop, on an encoder so small that each run takes a second."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.utils.class_weight import compute_class_weight
+
+from {{cookiecutter.package_name}}.text import encode, load_tokenizer
+from {{cookiecutter.package_name}}.training import model as models
+from {{cookiecutter.package_name}}.training import train
+
+LABELS = ["computers", "electrics", "garden", "plumbing"]
+
+
+@pytest.fixture(scope="module")
+def lesson(notes, tiny_backbone):
+    """The notes as token ids and class indices, every seventh for validation."""
+    tokenizer = load_tokenizer(tiny_backbone / "tokenizer.json", max_tokens=32)
+    ids = encode(tokenizer, notes["note"].tolist())
+    targets = torch.tensor([LABELS.index(team) for team in notes["team"]])
+    held_out = np.arange(len(ids)) % 7 == 0
+    train_ids, valid_ids = (
+        [ids[row] for row in np.flatnonzero(chosen)] for chosen in (~held_out, held_out)
+    )
+    return train_ids, targets[~held_out], valid_ids, targets[held_out]
+
+
+@pytest.fixture
+def classifier(tiny_backbone):
+    """Make an untrained classifier, always the same."""
+
+    def classifier(dropout=0.1):
+        torch.manual_seed(1)
+        return models.Classifier(models.load_backbone(tiny_backbone), len(LABELS), dropout)
+
+    return classifier
+
+
+@pytest.fixture
+def fit(configure, classifier, lesson, monkeypatch):
+    """Train with these settings; return the model, its best epoch and what was logged."""
+    # So small a model computes faster than threads can be told what to do.
+    torch.set_num_threads(1)
+
+    def fit(seed=13, **settings):
+        logged = []
+
+        def log_metrics(metrics, step):
+            logged.extend((step, name, value) for name, value in metrics.items())
+
+        def log_metric(name, value, step):
+            logged.append((step, name, value))
+
+        recorder = SimpleNamespace(log_metrics=log_metrics, log_metric=log_metric)
+        monkeypatch.setattr(train, "mlflow", recorder)
+        small = {"epochs": 2, "batch_size": 16, "freeze_layers": 0, "learning_rate": 1e-3}
+        changes = {f"train.{name}": value for name, value in {**small, **settings}.items()}
+        params = configure({"seed": seed, **changes})
+        model = classifier(params.train.dropout)
+        torch.manual_seed(params.seed)
+        return SimpleNamespace(model=model, best=train.fit(model, *lesson, params), logged=logged)
+
+    return fit
+
+
+def weights(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(fit):
+    one, again, other = (weights(fit(seed).model) for seed in (13, 13, 14))
+    assert same(one, again)
+    assert not same(one, other)
+
+
+def test_a_few_rows_can_be_learnt_by_heart(fit, lesson):
+    ids, targets, *_ = lesson
+    model = fit(epochs=30, learning_rate=5e-3, dropout=0.0, label_smoothing=0.0, patience=30).model
+    embeddings = models.embed_texts(model, ids)
+    found = model.head(embeddings).argmax(dim=1)
+    assert (found == targets).float().mean() > 0.95
+
+
+def test_training_lowers_the_loss(fit):
+    losses = [value for _, name, value in fit(epochs=8).logged if name == "valid_loss"]
+    assert len(losses) == 8
+    assert losses[-1] < losses[0]
+
+
+def test_what_is_logged_has_its_step(fit, lesson):
+    logged = fit(epochs=4, batch_size=10).logged
+    steps_an_epoch = math.ceil(len(lesson[0]) / 10)
+    valid = [step for step, name, _ in logged if name == "valid_macro_f1"]
+    assert valid == [epoch * steps_an_epoch for epoch in (1, 2, 3, 4)]
+    rates = [(step, value) for step, name, value in logged if name == "learning_rate"]
+    assert [step for step, _ in rates] == [20, 40]
+    assert 1e-3 > rates[0][1] > rates[1][1] > 0
+    assert {name for _, name, _ in logged} >= {"loss", "valid_loss", "valid_accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "epochs_run", "best"),
+    [
+        ([0.9, 0.8, 0.7, 0.6], 1, 4, 4),
+        ([0.9, 0.5, 0.6, 0.4], 1, 3, 2),
+        ([0.9, 0.5, 0.6, 0.4], 2, 4, 4),
+        ([0.5, 0.9, 0.9, 0.1], 2, 3, 1),
+        ([0.5, 0.5, 0.5, 0.5], 3, 4, 1),
+    ],
+)
+def test_training_stops_early_and_the_best_epoch_is_kept(
+    losses, patience, epochs_run, best, fit, monkeypatch
+):
+    seen = []
+
+    def validate(model, ids, targets):
+        seen.append(weights(model))
+        return {"loss": losses[len(seen) - 1], "accuracy": 0.5, "macro_f1": 0.5}
+
+    monkeypatch.setattr(train, "validate", validate)
+    result = fit(epochs=4, patience=patience)
+    assert len(seen) == epochs_run
+    assert (result.best["epoch"], result.best["loss"]) == (best, losses[best - 1])
+    assert same(weights(result.model), seen[best - 1])
+    assert not same(seen[0], seen[1])
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+def test_frozen_layers_stay_as_they_came_and_the_others_learn(layers, fit, classifier):
+    before, after = weights(classifier()), weights(fit(epochs=1, freeze_layers=layers).model)
+    frozen = [f"backbone.encoder.layer.{n}." for n in range(layers)]
+    frozen += ["backbone.embeddings."] if layers else []
+    for name in before:
+        if name.startswith(("backbone.pooler.", "backbone.embeddings.position_ids")):
+            continue
+        changed = not torch.equal(before[name], after[name])
+        assert changed is not name.startswith(tuple(frozen)), name
+
+
+def test_the_head_starts_at_the_mean_of_each_class(classifier, lesson):
+    ids, targets, *_ = lesson
+    model = classifier()
+    embeddings = models.embed_texts(model, ids)
+    model.start_from_prototypes(embeddings, targets)
+    vectors, classes = embeddings.numpy(), targets.numpy()
+    means = np.stack([vectors[classes == index].mean(axis=0) for index in range(len(LABELS))])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    logits = model.head(embeddings).detach().numpy()
+    np.testing.assert_allclose(logits, models.HEAD_SCALE * vectors @ means.T, rtol=1e-4, atol=1e-4)
+
+
+def test_a_texts_vector_has_length_one_and_does_not_depend_on_its_batch(classifier, lesson):
+    ids, *_ = lesson
+    model = classifier()
+    together = models.embed_texts(model, ids)
+    alone = torch.cat([models.embed_texts(model, [row]) for row in ids[:10]])
+    torch.testing.assert_close(together[:10], alone, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(together.norm(dim=1), torch.ones(len(ids)))
+
+
+@pytest.mark.parametrize(("steps", "fraction"), [(100, 0.1), (37, 0.25), (10, 0.0), (1, 0.5)])
+def test_the_rate_rises_over_the_warm_up_and_falls_to_zero(steps, fraction):
+    warmup = max(1, round(steps * fraction))
+    rates = [train.warm_up_and_decay(step, steps, fraction) for step in range(steps + 1)]
+    rising = np.arange(1, warmup + 1) / warmup
+    falling = np.linspace(1, 0, steps - warmup + 1)
+    assert rates[:warmup] == pytest.approx(rising)
+    assert rates[warmup:] == pytest.approx(falling if steps > warmup else [0])
+    assert max(rates) == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_class_weights_go_from_none_to_those_of_scikit_learn(seed, configure):
+    random = np.random.default_rng(seed)
+    targets = np.concatenate([np.arange(4), random.choice(4, size=60, p=[0.6, 0.2, 0.15, 0.05])])
+    none, half, full = (
+        train.class_weights(torch.tensor(targets), configure({"train.class_weight_power": power}).train)
+        for power in (0.0, 0.5, 1.0)
+    )
+    balanced = compute_class_weight("balanced", classes=np.arange(4), y=targets)
+    assert none.tolist() == pytest.approx([1.0] * 4)
+    assert full.tolist() == pytest.approx(balanced.tolist(), rel=1e-5)
+    assert half[targets].mean().item() == pytest.approx(1.0)
+    assert (half[0] / half[3]).item() == pytest.approx((full[0] / full[3]).item() ** 0.5)
+
