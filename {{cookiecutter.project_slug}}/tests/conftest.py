@@ -30,7 +30,7 @@ def project():
 
 @pytest.fixture(scope="session", autouse=True)
 def plain_environment():
-    """No override and no address from the shell that runs the tests; the loopback needs no proxy."""
+    """Nothing that the shell overrides, and no proxy between a test and its own server."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.upper().startswith(f"{config.__package__}_".upper()):
@@ -123,7 +123,7 @@ class FileServer:
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):  # noqa: N802 - the name that http.server calls
+            def do_GET(self):
                 server.requests.append(f"{self.command} {self.path}")
                 body = server.files.get(self.path.partition("?")[0])
                 if body is None:

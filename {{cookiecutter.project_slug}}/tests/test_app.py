@@ -17,6 +17,7 @@ from {{cookiecutter.package_name}}.errors import UserError
 from {{cookiecutter.package_name}}.serving import app
 
 LIMIT = 2000
+TITLE = 'Notes <on> "things"'
 VERSION = "0123456789ab"
 
 
@@ -38,7 +39,7 @@ def model(monkeypatch):
 @pytest.fixture
 def application(model, write_params):
     """The application, not yet started."""
-    return app.create_app(write_params({"serve.max_body_bytes": LIMIT}))
+    return app.create_app(write_params({"serve.title": TITLE, "serve.max_body_bytes": LIMIT}))
 
 
 @pytest.fixture
@@ -93,10 +94,9 @@ def test_a_model_that_cannot_be_loaded_ends_the_service(application, monkeypatch
 
 
 def test_the_model_route_says_which_model_answers(client):
-    about = about_project()
     assert client.get("/model").json() == {
-        "name": about.name,
-        "problem": about.problem,
+        "name": TITLE,
+        "problem": about_project().problem,
         "model_version": VERSION,
         "data_sha256": "d" * 64,
         "metrics": None,
@@ -115,8 +115,7 @@ def test_pages_need_nothing_from_other_hosts(client):
         page = client.get(route)
         assert page.status_code == 200
         assert page.headers["content-type"].startswith("text/html")
-        named = re.findall(r"""(?:src|href)=["']([^"']+)|(?:url: |fetch\()["']([^"']+)""", page.text)
-        assets = [one or other for one, other in named]
+        assets = re.findall(r"""(?:src=|href=|url: |fetch\()["']([^"']+)""", page.text)
         assert assets
         assert not [asset for asset in assets if "//" in asset]
         for asset in assets:
@@ -127,7 +126,7 @@ def test_pages_need_nothing_from_other_hosts(client):
 def test_the_documentation_lists_the_routes(client):
     schema = client.get("/openapi.json").json()
     assert {"/health", "/ready", "/model"} < set(schema["paths"])
-    assert schema["info"]["title"] == about_project().name
+    assert schema["info"]["title"] == TITLE
 
 
 @pytest.mark.parametrize("size", [LIMIT + 1, LIMIT * 50])
@@ -141,10 +140,8 @@ def test_a_body_over_the_limit_gets_a_413(size, chunked, client):
     assert answer.headers["x-request-id"]
 
 
-@pytest.mark.parametrize("chunked", [False, True], ids=["content-length", "chunked"])
-def test_a_body_at_the_limit_is_read(chunked, client):
-    body = b"x" * LIMIT
-    answer = client.post("/health", content=iter([body[:7], body[7:]]) if chunked else body)
+def test_a_body_at_the_limit_is_read(client):
+    answer = client.post("/health", content=b"x" * LIMIT)
     assert answer.status_code == 405  # read, and routed to where only GET is answered
 
 
@@ -160,12 +157,7 @@ def test_a_request_keeps_its_id_in_answer_and_log(client, caplog):
     assert answer.headers["x-request-id"] == "trace-1.a_b"
     entry = json.loads(caplog.messages[-1])
     assert entry.pop("ms") >= 0
-    assert entry == {
-        "request_id": "trace-1.a_b",
-        "method": "GET",
-        "path": "/health",
-        "status": 200,
-    }
+    assert entry == {"request_id": "trace-1.a_b", "method": "GET", "path": "/health", "status": 200}
 
 
 @pytest.mark.parametrize("given", [None, "", "a b", "x" * 65, 'a"b', "é".encode()])
@@ -184,14 +176,12 @@ def test_requests_are_counted_by_route_and_status(client):
 
 
 def test_made_up_paths_and_oversized_bodies_are_counted_in_one_place(client):
-    before = [count_of(client, "unknown", status) for status in (404, 413)]
+    missing, refused = (count_of(client, "unknown", status) for status in (404, 413))
     client.get("/admin.php")
     client.get("/wp-login")
     client.post("/whatever", content=b"x" * (LIMIT + 1))
-    assert [count_of(client, "unknown", status) for status in (404, 413)] == [
-        before[0] + 2,
-        before[1] + 1,
-    ]
+    assert count_of(client, "unknown", 404) == missing + 2
+    assert count_of(client, "unknown", 413) == refused + 1
     assert "admin.php" not in client.get("/metrics").text
 
 

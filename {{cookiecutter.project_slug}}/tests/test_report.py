@@ -45,8 +45,8 @@ def metrics(example_metrics):
 
 def rows_of(markdown):
     """Return the first table as {row: {column: text}}."""
-    lines = [line.strip("| \n") for line in markdown.splitlines() if line.startswith("|")]
-    header, _, *rows = [[cell.strip() for cell in line.split("|")] for line in lines]
+    lines = re.search(r"(^\|.*\n)+", markdown, re.MULTILINE)[0].splitlines()
+    header, _, *rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines]
     return {row[0].strip("*"): dict(zip(header, row[1:], strict=True)) for row in rows}
 
 

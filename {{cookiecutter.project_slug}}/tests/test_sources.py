@@ -165,10 +165,21 @@ def test_a_file_comes_out_of_a_package_without_installing_it(registry):
         ("wheel://tiny_notes/notes.csv", "as wheel://NAME==VERSION/path/inside"),
         ("wheel://==1.0/notes.csv", "as wheel://NAME==VERSION/path/inside"),
         ("wheel://--index-url==1.0/notes.csv", "as wheel://NAME==VERSION/path/inside"),
-        (f"wheel://{WHEEL}/tiny_notes/data/nothing.csv", f"no tiny_notes/data/nothing.csv in {WHEEL}"),
+        (f"wheel://{WHEEL}/tiny_notes/no.csv", f"no tiny_notes/no.csv in {WHEEL}"),
         (f"wheel://{WHEEL}/../notes.csv", f"no ../notes.csv in {WHEEL}"),
         ("wheel://tiny_notes==9.9/notes.csv", "tiny_notes==9.9 could not be fetched: ERROR"),
         ("wheel://no_such_notes==1.0/notes.csv", "no_such_notes==1.0 could not be fetched: ERROR"),
+    ],
+    ids=[
+        "no version or path",
+        "no path",
+        "no version",
+        "no name",
+        "an option",
+        "no such file",
+        "a way out",
+        "no such version",
+        "no such package",
     ],
 )
 def test_a_package_or_path_that_is_not_there_is_refused(source, reason, registry):
@@ -177,5 +188,6 @@ def test_a_package_or_path_that_is_not_there_is_refused(source, reason, registry
 
 
 def test_the_data_verb_says_why_it_could_not_fetch(refusal, server):
-    [line] = refusal("data", "--set", f"data.source={server.url}/x.csv", "--set", "data.sha256=null")
-    assert line.startswith(f"error: data.source: {server.url}/x.csv could not be fetched: ")
+    source = f"{server.url}/notes.csv"
+    [line] = refusal("data", "--set", f"data.source={source}")
+    assert line.startswith(f"error: data.source: {source} could not be fetched: ")

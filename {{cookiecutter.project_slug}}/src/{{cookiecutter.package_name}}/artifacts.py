@@ -56,11 +56,12 @@ def read_manifest(folder: Path, made_by: str) -> dict[str, Any]:
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        files = dict(manifest["files"]).items()
+    except (OSError, ValueError, TypeError, KeyError):
         raise UserError(
             f"{folder}: nothing complete is there yet; run `python -m {__package__} {made_by}`"
         ) from None
-    for name, expected in manifest["files"].items():
+    for name, expected in files:
         if not (folder / name).is_file() or sha256(folder / name) != expected:
             raise UserError(
                 f"{folder / name}: not the file that {MANIFEST} lists (altered, or half written); "

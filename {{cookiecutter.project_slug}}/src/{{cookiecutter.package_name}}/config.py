@@ -115,4 +115,6 @@ def _explain(problem: Any, known: list[str]) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"{PARAMS_FILE}: {_unknown(key, known)}"
+    if problem["type"] == "missing":
+        return f"{PARAMS_FILE}: {key} is missing"
     return f"{PARAMS_FILE}: {key}: {problem['msg']} (got {problem['input']!r})"

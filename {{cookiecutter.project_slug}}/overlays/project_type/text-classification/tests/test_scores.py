@@ -24,7 +24,9 @@ def test_macro_f1_is_that_of_scikit_learn(seed):
     ids=["all right", "all wrong", "one class always", "a class that does not occur"],
 )
 def test_macro_f1_at_its_ends(predictions, expected):
-    assert scores.macro_f1(np.array([0, 0, 1, 1]), np.array(predictions), 3) == pytest.approx(expected)
+    assert scores.macro_f1(np.array([0, 0, 1, 1]), np.array(predictions), 3) == pytest.approx(
+        expected
+    )
 
 
 def calibration_error_row_by_row(targets, probabilities, bins=15):

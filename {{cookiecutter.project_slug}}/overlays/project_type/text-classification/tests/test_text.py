@@ -1,5 +1,7 @@
 """Texts to tokens to batches: nothing is lost, doubled or mixed up on the way."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,7 @@ def test_buckets_hold_each_row_once_and_neighbours_in_length(seed):
     assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
     assert [len(batch) for batch in batches[:-1]] == [size] * (len(batches) - 1)
     assert 1 <= len(batches[-1]) <= size
-    for one, next_one in zip(batches, batches[1:], strict=False):
+    for one, next_one in itertools.pairwise(batches):
         assert lengths[one].max() <= lengths[next_one].min()
 
 

@@ -94,6 +94,13 @@ def test_training_lowers_the_loss(fit):
     assert losses[-1] < losses[0]
 
 
+def test_bf16_learns_the_same_in_coarser_steps(fit):
+    exact, coarse = (fit(precision=precision) for precision in ("fp32", "bf16"))
+    assert coarse.best["loss"] == pytest.approx(exact.best["loss"], rel=0.1)
+    assert not same(weights(exact.model), weights(coarse.model))
+    assert {weight.dtype for weight in coarse.model.parameters()} == {torch.float32}
+
+
 def test_what_is_logged_has_its_step(fit, lesson):
     logged = fit(epochs=4, batch_size=10).logged
     steps_an_epoch = math.ceil(len(lesson[0]) / 10)
@@ -181,7 +188,9 @@ def test_class_weights_go_from_none_to_those_of_scikit_learn(seed, configure):
     random = np.random.default_rng(seed)
     targets = np.concatenate([np.arange(4), random.choice(4, size=60, p=[0.6, 0.2, 0.15, 0.05])])
     none, half, full = (
-        train.class_weights(torch.tensor(targets), configure({"train.class_weight_power": power}).train)
+        train.class_weights(
+            torch.tensor(targets), configure({"train.class_weight_power": power}).train
+        )
         for power in (0.0, 0.5, 1.0)
     )
     balanced = compute_class_weight("balanced", classes=np.arange(4), y=targets)
@@ -189,4 +198,3 @@ def test_class_weights_go_from_none_to_those_of_scikit_learn(seed, configure):
     assert full.tolist() == pytest.approx(balanced.tolist(), rel=1e-5)
     assert half[targets].mean().item() == pytest.approx(1.0)
     assert (half[0] / half[3]).item() == pytest.approx((full[0] / full[3]).item() ** 0.5)
-

@@ -35,6 +35,7 @@ SETTINGS = {
     "train.freeze_layers": 4,
     "train.patience": 2,
     "train.threads": 1,
+    "train.precision": "fp32",
     "evaluate.bootstrap_samples": 200,
     "serve.threads": 1,
     "serve.max_body_bytes": 1_000_000,
@@ -114,11 +115,11 @@ def trained(tmp_path_factory, configure, backbone, tracking_store):
     from {{cookiecutter.package_name}}.training import train
 
     folder = tmp_path_factory.mktemp("trained")
-    models = []
+    exported = []
 
-    def export(model, *arguments):
-        models.append(model)
-        return train_export(model, *arguments)
+    def export(*arguments):
+        exported[:] = arguments
+        return train_export(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -127,7 +128,7 @@ def trained(tmp_path_factory, configure, backbone, tracking_store):
         params = configure({"model.backbone": str(backbone)})
         prepare.run(params)
         train.run(params)
-    return SimpleNamespace(folder=folder, params=params, model=models[0])
+    return SimpleNamespace(folder=folder, params=params, model=exported[0], exported=exported)
 
 
 @pytest.fixture(scope="session")

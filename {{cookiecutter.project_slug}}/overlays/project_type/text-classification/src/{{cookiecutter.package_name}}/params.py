@@ -1,6 +1,6 @@
 """The keys of `params.yaml`, their types and bounds; what has a default here may be left out."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -42,6 +42,7 @@ class Train(Section):
     freeze_layers: Annotated[int, Field(ge=0)]
     patience: Annotated[int, Field(ge=1)]
     threads: Annotated[int, Field(ge=1, le=256)]
+    precision: Literal["auto", "fp32", "bf16"]
 
 
 class Evaluate(Section):

@@ -5,12 +5,17 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from .errors import UserError
+
 PAD_ID = 0  # "[PAD]" of BERT vocabularies; masked out, so that it changes no result
 
 
 def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
     """Read a `tokenizer.json` that cuts texts to `max_tokens` and pads none."""
-    tokenizer = Tokenizer.from_file(str(path))
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises nothing more precise
+        raise UserError(f"model.backbone: {path} is no usable tokenizer: {error}") from None
     tokenizer.enable_truncation(max_tokens)
     tokenizer.no_padding()
     return tokenizer

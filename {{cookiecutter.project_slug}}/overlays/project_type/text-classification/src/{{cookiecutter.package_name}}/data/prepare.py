@@ -84,10 +84,11 @@ def deduplicate(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
 def holdout(rows: pd.DataFrame, fraction: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split off about `fraction` of the rows: classes in proportion, each group on one side."""
     # With a group to each row the plain kind does the same, in linear time.
-    kind = StratifiedGroupKFold if rows["group"].duplicated().any() else StratifiedKFold
+    groups = rows["group"] if rows["group"].duplicated().any() else None
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     folds = kind(n_splits=round(1 / fraction), shuffle=True, random_state=seed)
     try:
-        kept, held_out = next(folds.split(rows["text"], rows["label"], rows["group"]))
+        kept, held_out = next(folds.split(rows["text"], rows["label"], groups))
     except ValueError as error:
         raise UserError(
             f"data: cannot hold out {fraction:.0%} of {len(rows)} rows: {error}"
@@ -106,6 +107,10 @@ def _load(params: Params, source: str, sha256: str | None, field: str) -> tuple[
 
 def _check_classes(splits: dict[str, pd.DataFrame], wanted: tuple[str, ...], column: str) -> None:
     classes = sorted(set().union(*(part["label"] for part in splits.values())))
+    if len(classes) < 2:
+        raise UserError(
+            f"data.label_column {column!r}: only {classes} is left; at least two classes are needed"
+        )
     for name in wanted:
         missing = sorted(set(classes) - set(splits[name]["label"]))
         if missing:

@@ -1,5 +1,9 @@
 """Reads a data file of any supported kind into the columns text, label, group and line."""
 
+import csv
+import io
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,42 +14,40 @@ from . import attack
 
 
 def read(path: Path, data: Data) -> pd.DataFrame:
-    """Return one row a record: text, label, group (a record of its own if there is none), line.
+    """Return one row a record: text, label, group, and the line (or else row) where it starts.
 
-    Raises `UserError` for a file that cannot be parsed and for columns that are not there.
+    Without a group column each record is a group of its own. Raises `UserError` for a file that
+    cannot be parsed and for columns that are not there.
     """
+    table, lines = _parse(path)
     columns = {
         "data.text_column": data.text_column,
         "data.label_column": data.label_column,
         "data.group_column": data.group_column,
     }
-    table = _parse(path)
     for field, column in columns.items():
         if column is not None and column not in table.columns:
             found = ", ".join(repr(name) for name in table.columns)
-            raise UserError(f"{field}: {path.name} has no column {column!r}; it has {found}")
-    return pd.DataFrame(
-        {
-            "text": table[data.text_column],
-            "label": table[data.label_column],
-            "group": table[data.group_column] if data.group_column else table.index.astype(str),
-            "line": _lines(table, path),
-        }
-    )
+            raise UserError(f"{field}: {path.name} has no column {column!r}; it has {found:.300}")
+    rows = pd.DataFrame({"text": table[data.text_column], "label": table[data.label_column]})
+    rows["group"] = table[data.group_column] if data.group_column else table.index.astype(str)
+    return rows.assign(line=lines)
 
 
-def _parse(path: Path) -> pd.DataFrame:
+def _parse(path: Path) -> tuple[pd.DataFrame, Sequence[int]]:
+    """Return the file as a table, and where each record starts."""
     try:
         match path.suffix.lower():
             case ".csv":
-                # Everything is text, and a blank line is a row: line numbers stay true.
-                return pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False)
+                return _parse_csv(path)
             case ".jsonl":
-                return pd.read_json(path, lines=True, dtype=False, convert_dates=False)
+                return _parse_jsonl(path)
             case ".parquet":
-                return pd.read_parquet(path)
+                table = pd.read_parquet(path).reset_index(drop=True)
+                return table, range(1, len(table) + 1)
             case ".json":
-                return attack.read(path)
+                table = attack.read(path)
+                return table, range(1, len(table) + 1)
     except UnicodeDecodeError as error:
         raise UserError(
             f"data.source: {path.name} is not UTF-8 at byte {error.start}; save it as UTF-8"
@@ -53,15 +55,37 @@ def _parse(path: Path) -> pd.DataFrame:
     # Parsers raise many kinds (ValueError, KeyError, ArrowInvalid): all mean a malformed file.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"data.source: {path.name} cannot be parsed: {reason}") from error
+        raise UserError(f"data.source: {path.name} cannot be parsed: {reason:.300}") from error
     raise UserError(f"data.source: {path.name}: use a .csv, .jsonl or .parquet file")
 
 
-def _lines(table: pd.DataFrame, path: Path) -> pd.Series:
-    """Return where each record starts: the line of a text file, the row of any other."""
-    start = pd.Series(range(1, len(table) + 1), index=table.index)
-    if path.suffix.lower() != ".csv":
-        return start
-    # A quoted field may span lines: what stands before a record decides where it starts.
-    breaks = sum((table[name].str.count("\n") for name in table.columns), start * 0)
-    return start + 1 + breaks.cumsum().shift(fill_value=0).astype(int)
+def _parse_csv(path: Path) -> tuple[pd.DataFrame, Sequence[int]]:
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    header = next(reader, None)
+    if header is None:
+        raise ValueError("it is empty")
+    records, lines, start = [], [], reader.line_num + 1
+    for fields in reader:
+        if fields and len(fields) != len(header):
+            raise ValueError(f"line {start}: {len(fields)} fields where {len(header)} are wanted")
+        if fields:
+            records.append(fields)
+            lines.append(start)
+        start = reader.line_num + 1
+    return pd.DataFrame(records, columns=header), lines
+
+
+def _parse_jsonl(path: Path) -> tuple[pd.DataFrame, Sequence[int]]:
+    records = {
+        number: json.loads(line)
+        for number, line in enumerate(_text(path).split("\n"), start=1)
+        if line.strip()
+    }
+    for number, record in records.items():
+        if not isinstance(record, dict):
+            raise ValueError(f"line {number} is not a JSON object")
+    return pd.DataFrame(list(records.values())), list(records)
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8").removeprefix("\ufeff")

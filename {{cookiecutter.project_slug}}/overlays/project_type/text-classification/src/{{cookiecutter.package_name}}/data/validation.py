@@ -26,7 +26,7 @@ TEXT = pa.Check(lambda value: isinstance(value, str), error="not text", **EACH)
 FILLED = pa.Check(lambda value: str(value).strip() != "", error="empty", **EACH)
 NAME = pa.Check(lambda value: not _is_number(value), error="a number, not a name", **EACH)
 COMMON = pa.Check(
-    lambda labels: labels.map(labels.value_counts()) >= MIN_ROWS,
+    lambda labels: labels.astype(str).map(labels.astype(str).value_counts()) >= MIN_ROWS,
     error=f"of a class with fewer than {MIN_ROWS} rows",
 )
 SCHEMA = pa.DataFrameSchema(
@@ -36,7 +36,8 @@ SCHEMA = pa.DataFrameSchema(
         "group": pa.Column(checks=[TEXT, FILLED], nullable=True),
     },
     checks=pa.Check(
-        lambda rows: rows["label"].nunique() > 1, error="at least two classes are needed"
+        lambda rows: rows["label"].astype(str).nunique() > 1,
+        error="at least two classes are needed",
     ),
 )
 

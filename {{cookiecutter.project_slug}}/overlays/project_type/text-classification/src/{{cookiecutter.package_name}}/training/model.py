@@ -87,10 +87,14 @@ def fetch_backbone(model: Model) -> Path:
 def load_backbone(folder: Path) -> Any:
     """Load an encoder from safetensors, never from a pickle."""
     try:
-        return AutoModel.from_pretrained(folder, use_safetensors=True, local_files_only=True)
-    except (OSError, ValueError, SafetensorError) as error:
+        backbone = AutoModel.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+        len(backbone.encoder.layer)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"model.backbone: {folder} holds no usable encoder: {reason}") from None
+    except AttributeError:
+        raise UserError(f"model.backbone: {folder} holds no encoder of the BERT kind") from None
+    return backbone
 
 
 def embed_texts(model: Classifier, ids: list[list[int]], batch_size: int = 64) -> torch.Tensor:

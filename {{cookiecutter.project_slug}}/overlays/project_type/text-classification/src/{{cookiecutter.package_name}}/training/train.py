@@ -32,7 +32,7 @@ def run(params: Params) -> None:
     train, valid = read_split("train"), read_split("valid")
     train_ids, valid_ids = (encode(tokenizer, rows["text"].tolist()) for rows in (train, valid))
     train_targets, valid_targets = (
-        torch.from_numpy(rows["label"].map(labels.index).to_numpy()) for rows in (train, valid)
+        torch.tensor(rows["label"].map(labels.index).tolist()) for rows in (train, valid)
     )
     model = Classifier(load_backbone(folder), len(labels), params.train.dropout)
 
@@ -91,6 +91,7 @@ def fit(
     loss_function = nn.CrossEntropyLoss(
         weight=class_weights(train_targets, settings), label_smoothing=settings.label_smoothing
     )
+    bf16 = computes_in_bf16(settings.precision)
     best: dict[str, Any] = {}
     best_weights: dict[str, torch.Tensor] = {}
     progress = tqdm(total=steps, desc="training", unit="step")
@@ -99,7 +100,9 @@ def fit(
         random = np.random.default_rng([params.seed, epoch])
         for batch in shuffled_batches(lengths, settings.batch_size, random):
             input_ids, attention_mask = map(torch.from_numpy, pad([train_ids[i] for i in batch]))
-            loss = loss_function(model(input_ids, attention_mask), train_targets[batch])
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                logits = model(input_ids, attention_mask)
+            loss = loss_function(logits.float(), train_targets[batch])
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
@@ -130,6 +133,13 @@ def warm_up_and_decay(step: int, steps: int, warmup_fraction: float) -> float:
     """Return the factor on the learning rate: up to 1 over the warm-up, then down to 0."""
     warmup = max(1, round(steps * warmup_fraction))
     return min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
+
+
+def computes_in_bf16(precision: str) -> bool:
+    """Say whether matrix products are to be in bf16; without hardware for it they would be slow."""
+    processor = torch.cpu.get_capabilities()
+    in_hardware = any(processor.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    return precision == "bf16" or (precision == "auto" and in_hardware)
 
 
 def class_weights(targets: torch.Tensor, settings: Train) -> torch.Tensor:

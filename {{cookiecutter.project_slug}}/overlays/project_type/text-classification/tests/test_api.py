@@ -1,0 +1,167 @@
+"""The route that predicts: what it takes, what it answers, what it refuses."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import uvicorn
+from fastapi.testclient import TestClient
+
+from {{cookiecutter.package_name}}.serving.app import create_app
+
+TEXTS = ["The tap in the bathroom leaks.", "I forgot the password of my account."]
+ODD = "\ud800"  # half of a pair: JSON can spell it, UTF-8 cannot
+
+
+@pytest.fixture(scope="module")
+def client(trained):
+    """A client of the API with the trained model."""
+    with TestClient(create_app(trained.params, trained.folder / "models")) as client:
+        deadline = time.monotonic() + 60
+        while client.get("/ready").status_code != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield client
+
+
+def test_each_text_is_answered_in_its_place(client, predictor):
+    answer = client.post("/predict", json={"texts": TEXTS})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert set(body) == {"model_version", "predictions"}
+    assert body["model_version"] == predictor.version
+    assert [prediction["label"] for prediction in body["predictions"]] == ["plumbing", "computers"]
+    for prediction, expected in zip(body["predictions"], predictor.predict(TEXTS), strict=True):
+        assert set(prediction) == {"label", "confidence", "probabilities", "needs_review"}
+        assert prediction["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-4)
+        assert prediction["confidence"] == max(prediction["probabilities"].values())
+        assert prediction["needs_review"] is expected["needs_review"]
+
+
+def test_the_largest_request_there_may_be_is_answered(client):
+    answer = client.post("/predict", json={"texts": ["leak " * 2000] * 64})
+    assert answer.status_code == 200
+    assert len(answer.json()["predictions"]) == 64
+
+
+@pytest.mark.parametrize("text", ["x", " ", "\x00", "🚰", "</script>", "'; DROP x"], ids=ascii)
+def test_any_text_of_a_character_or_more_is_answered(text, client):
+    assert client.post("/predict", json={"texts": [text]}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        None,
+        "tap",
+        {"texts": None},
+        {"texts": "tap"},
+        {"texts": {"0": "tap"}},
+        {"texts": []},
+        {"texts": ["tap"] * 65},
+        {"texts": [""]},
+        {"texts": ["x" * 10_001]},
+        {"texts": [7]},
+        {"texts": [None]},
+        {"texts": [["tap"]]},
+        {"text": ["tap"]},
+        {"texts": [ODD]},
+        {"texts": ["tap", f"tap {ODD}"]},
+        {ODD: ["tap"]},
+    ],
+    ids=lambda body: ascii(body)[:30],
+)
+def test_a_body_that_does_not_fit_gets_a_422_that_names_the_field(body, client):
+    answer = client.post("/predict", content=json.dumps(body))
+    assert answer.status_code == 422
+    for problem in answer.json()["detail"]:
+        assert set(problem) == {"loc", "msg"}
+        assert problem["loc"][0] == "body"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"tap",
+        b'{"texts": ["tap"]',
+        b'{"texts": [NaN]}',
+        b'{"texts": ["tap"], "limit": Infinity}x',
+        b'{"texts": ["caf\xe9"]}',
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'{"texts": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
+        b'{"texts": [' + b"9" * 5_000 + b"]}",
+    ],
+    ids=lambda content: ascii(content[:20]),
+)
+def test_what_is_no_json_or_no_body_of_ours_gets_a_422(content, client):
+    answer = client.post("/predict", content=content)
+    assert answer.status_code == 422
+    assert answer.json()["detail"]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "image/png"])
+def test_a_body_of_another_kind_gets_an_answer_or_a_422(kind, client):
+    answer = client.post("/predict", content=b"texts=tap", headers={"Content-Type": kind})
+    assert answer.status_code == 422
+
+
+def test_more_than_a_megabyte_gets_a_413(client):
+    answer = client.post("/predict", json={"texts": ["x" * 1_000_000]})
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_only_posts_are_predicted(method, client):
+    assert client.request(method, "/predict").status_code == 405
+
+
+def test_the_model_route_names_the_model_that_answers(client, predictor):
+    model = client.get("/model").json()
+    assert model["model_version"] == predictor.version
+    assert model["data_sha256"] == predictor.manifest["data_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("series", "more"),
+    [
+        ('predictions_total{label="plumbing"}', 3),
+        ("inference_seconds_count", 1),
+        ('http_requests_total{route="/predict",status="200"}', 1),
+    ],
+)
+def test_predictions_are_counted(series, more, client):
+    def count():
+        lines = client.get("/metrics").text.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(series))
+
+    before = count()
+    client.post("/predict", json={"texts": TEXTS[:1] * 3})
+    assert count() == before + more
+
+
+def test_the_documentation_describes_the_request(client):
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    texts = schemas["PredictRequest"]["properties"]["texts"]
+    assert (texts["minItems"], texts["maxItems"]) == (1, 64)
+    assert (texts["items"]["minLength"], texts["items"]["maxLength"]) == (1, 10_000)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+def test_an_altered_artifact_is_not_served(name, trained, refusal, monkeypatch):
+    monkeypatch.setattr(uvicorn, "run", lambda *arguments, **settings: pytest.fail("it served"))
+    shutil.copytree(trained.folder / "models", "models")
+    path = Path("models") / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    for verb in (["serve"], ["predict", "tap"]):
+        [line] = refusal(*verb)
+        assert name in line
+        assert "train" in line
