@@ -59,12 +59,14 @@ def run(*command: str, cwd: Path) -> None:
 
 @contextlib.contextmanager
 def serving(project: Path) -> Iterator[str]:
-    """Run `make serve` on a free port and yield its URL; stop it afterwards."""
+    """Run what `make serve` runs, on a free port, and yield its URL; stop it afterwards."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    python = project / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    package = next((project / "src").glob("*/__main__.py")).parent.name
     environment = {**os.environ, "PORT": str(port)}
-    server = subprocess.Popen(["make", "serve"], cwd=project, env=environment)
+    server = subprocess.Popen([python, "-m", package, "serve"], cwd=project, env=environment)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -1,6 +1,6 @@
 """What `pyproject.toml` says of this project, as installed."""
 
-from importlib.metadata import Distribution, distribution, packages_distributions
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from typing import NamedTuple
 
 
@@ -13,5 +13,8 @@ class About(NamedTuple):
 def about_project() -> About:
     """Return name, version and problem; edit them in `pyproject.toml`, then `make setup`."""
     package = __package__.partition(".")[0]
-    installed: Distribution = distribution(packages_distributions()[package][0])
+    try:
+        installed = distribution(package)
+    except PackageNotFoundError:  # the project's name is not the package's: a slower search
+        installed = distribution(packages_distributions()[package][0])
     return About(installed.name, installed.version, installed.metadata["Summary"])
