@@ -26,7 +26,7 @@ def draw(
         names, rows = zip(*by_class, strict=True)
         bars = axes.barh(names, [row["f1"] for row in rows], color=ACCENT)
         axes.bar_label(bars, [f"{row['f1']:.2f}  (n={row['rows']:.0f})" for row in rows], padding=4)
-        axes.set(xlim=(0, 1.2), title="F1 by class")
+        axes.set(xlim=(0, 1.2), xticks=[0, 0.25, 0.5, 0.75, 1], title="F1 by class")
         save(figure, "f1_by_class.png")
 
         figure, axes = plt.subplots(figsize=(0.45 * len(labels) + 3, 0.45 * len(labels) + 2))
@@ -39,12 +39,12 @@ def draw(
             cmap="GnBu",
             values_format=".0%",
             colorbar=False,
-            xticks_rotation=60,
             text_kw={"fontsize": 7},
             ax=axes,
         )
         for cell in np.ravel(matrix.text_):
             cell.set_visible(cell.get_text() != "0%")
+        plt.setp(axes.get_xticklabels(), rotation=45, ha="right")
         axes.set_title("Confusion matrix, % of each true class")
         save(figure, "confusion_matrix.png")
 
