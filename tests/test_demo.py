@@ -1,14 +1,20 @@
 """Does what a new user does: `make demo`, and then every command of the project that it made."""
 
 import contextlib
+import functools
+import http.server
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from conftest import TEMPLATE, BakedProject, environment
@@ -144,6 +150,57 @@ def test_the_api_runs_where_only_the_serve_extra_is_installed(project, tmp_path)
         assert model["metrics"]["macro_f1"] > 0.5
         docs = urllib.request.urlopen(f"{url}/docs").read().decode()
         assert not re.search(r"(src|href)=.https?:", docs)
+
+
+def test_own_data_takes_nothing_but_parameters(project, tmp_path):
+    """A CSV with other column names and an official test file, both over HTTP, to a prediction."""
+    mine = BakedProject(tmp_path / "mine")
+    made = (".venv", ".git", ".dvc", "data/processed", "models", "mlflow.db")
+    shutil.copytree(
+        project.path,
+        mine.path,
+        ignore=lambda folder, names: {
+            name
+            for name in names
+            if (Path(folder) / name).relative_to(project.path).as_posix() in made
+        },
+    )
+    header, *rows = project.read("tests/data/notes.csv").splitlines()
+    served = tmp_path / "served"
+    served.mkdir()
+    (served / "train.csv").write_text("\n".join([header, *rows[:110]]), encoding="utf-8")
+    (served / "test.csv").write_text("\n".join([header, *rows[110:]]), encoding="utf-8")
+    with serving_files(served) as url:
+        changes = {
+            "data.source": f"{url}/train.csv",
+            "data.sha256": sha256((served / "train.csv").read_bytes()).hexdigest(),
+            "data.test_source": f"{url}/test.csv",
+            "data.text_column": "note",
+            "data.label_column": "team",
+            "data.group_column": "null",
+            "train.epochs": "2",
+        }
+        options = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
+        package = next((mine.path / "src").glob("*/__main__.py")).parent.name
+        verbs = [python(project), "-m", package]
+        source = str(mine.path / "src")
+        for verb in ("data", "train", "evaluate", "report"):
+            done = mine.run(*verbs, verb, *options, check=False, PYTHONPATH=source)
+            assert done.returncode == 0, done.stderr
+    rows_by_split = json.loads(mine.read("reports/metrics.json"))["data"]["rows"]
+    assert rows_by_split["test"] == len(rows) - 110
+    answer = mine.run(*verbs, "predict", "The tap drips all night.", PYTHONPATH=source)
+    assert json.loads(answer.stdout)[0]["label"] == "water"
+
+
+@contextlib.contextmanager
+def serving_files(folder):
+    """Serve a folder over HTTP on the loopback and yield its URL."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 @contextlib.contextmanager

@@ -125,7 +125,8 @@ class FileServer:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 server.requests.append(f"{self.command} {self.path}")
-                body = server.files.get(self.path.partition("?")[0])
+                plain = self.path.partition("?")[0]
+                body = server.files.get(self.path, server.files.get(plain))
                 if body is None:
                     self.send_error(404)
                     return

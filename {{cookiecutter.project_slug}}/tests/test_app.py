@@ -96,7 +96,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_service(application, monkeypatch
 def test_the_model_route_says_which_model_answers(client):
     assert client.get("/model").json() == {
         "name": TITLE,
-        "problem": about_project().problem,
+        "problem": about_project()["Summary"],
         "model_version": VERSION,
         "data_sha256": "d" * 64,
         "metrics": None,

@@ -24,7 +24,7 @@ def section_of(readme):
 
 
 @pytest.fixture
-def metrics(example_metrics):
+def metrics(example_metrics, example_model):
     """A project after its evaluation, with made-up results; its README's section is out of date."""
     Path("README.md").write_text(
         f"{BEFORE}{report.START}\nAccuracy 0.123\n{report.END}{AFTER}", encoding="utf-8"
@@ -37,9 +37,8 @@ def metrics(example_metrics):
     )
     artifacts.MODELS.mkdir()
     (artifacts.MODELS / "model.onnx").write_bytes(b"weights")
-    artifacts.write_manifest(
-        artifacts.MODELS, ["model.onnx"], {"version": example_metrics["model_version"]}
-    )
+    facts = {"version": example_metrics["model_version"], **example_model}
+    artifacts.write_manifest(artifacts.MODELS, ["model.onnx"], facts)
     return example_metrics
 
 

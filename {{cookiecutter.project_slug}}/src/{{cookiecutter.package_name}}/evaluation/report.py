@@ -55,13 +55,13 @@ def model_card(metrics: dict[str, Any], data: dict[str, Any], model: dict[str, A
         for key in ("rows", "dropped")
     )
     sections = [
-        f"# Model card: {about.name} `{model['version']}`",
-        f"## Intended use\n\n{about.problem}",
+        f"# Model card: {about['Name']} `{model['version']}`",
+        f"## Intended use\n\n{about['Summary']}",
         f"## Training data\n\n`{data['source']}` (sha256 `{data['sha256']}`), split with seed "
         f"{data['seed']}: {rows} rows. Left out: {dropped}. Terms: `data/README.md`.",
         f"## Evaluation on the held-out test set\n\n{table(metrics)}",
         f"{verdict(metrics)}. {_intervals(metrics)}",
-        *model_card_sections(metrics),
+        *model_card_sections(metrics, model),
         "## Files",
         "\n".join(f"- `models/{name}`: sha256 `{hash_}`" for name, hash_ in model["files"].items()),
     ]

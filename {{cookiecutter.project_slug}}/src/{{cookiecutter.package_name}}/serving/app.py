@@ -40,12 +40,9 @@ def create_app(params: Params, models: Path = MODELS) -> FastAPI:
         loading.cancel()
 
     about = about_project()
-    app = FastAPIOffline(  # FastAPI whose /docs needs no content delivery network
-        title=params.serve.title,
-        version=about.version,
-        description=about.problem,
-        lifespan=lifespan,
-    )
+    # FastAPI whose /docs needs no content delivery network.
+    app = FastAPIOffline(title=params.serve.title, version=about["Version"], lifespan=lifespan)
+    app.description = about["Summary"]
     app.add_middleware(Middleware, max_body_bytes=params.serve.max_body_bytes)
     app.add_exception_handler(RequestValidationError, _unfit)
     app.add_exception_handler(HTTPException, _refused)
@@ -70,7 +67,7 @@ def create_app(params: Params, models: Path = MODELS) -> FastAPI:
         """Which model answers, what it was trained on, and how it did on the held-out test set."""
         return {
             "name": params.serve.title,
-            "problem": about.problem,
+            "problem": about["Summary"],
             "model_version": predictor.version,
             "data_sha256": predictor.manifest["data_sha256"],
             "metrics": _held_out_metrics(predictor.version),
@@ -95,8 +92,11 @@ async def _load(app: FastAPI, models: Path, params: Params) -> None:
 
 def _held_out_metrics(version: str) -> dict[str, float] | None:
     """Return the metrics of exactly this model, or None if it has not been evaluated."""
-    metrics = json.loads(METRICS.read_text(encoding="utf-8")) if METRICS.is_file() else {}
-    return metrics["model"] if metrics.get("model_version") == version else None
+    try:
+        metrics = json.loads(METRICS.read_text(encoding="utf-8"))
+        return metrics["model"] if metrics["model_version"] == version else None
+    except (OSError, ValueError, TypeError, KeyError):  # not evaluated, or half copied
+        return None
 
 
 async def _unfit(request: Request, error: Any) -> JSONResponse:

@@ -1,5 +1,6 @@
 """What happens to every request: an id, a limit on the body, a log line, and counters."""
 
+import asyncio
 import json
 import logging
 import re
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUESTS = Counter("http_requests", "Requests by route and status", ["route", "status"])
 SECONDS = Histogram("http_request_seconds", "Time from request to answer", ["route"])
+BODY_SECONDS = 30
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 log = logging.getLogger(__package__)
 
@@ -44,9 +46,8 @@ class Middleware:
 
         try:
             body = await self._read(receive)
-            if body is None:
-                detail = f"The body may have at most {self._max_body_bytes:,} bytes."
-                await JSONResponse({"detail": detail}, 413)(scope, receive, send_with_id)
+            if isinstance(body, JSONResponse):
+                await body(scope, receive, send_with_id)
             else:
                 await self._app(scope, _replay(body, receive), send_with_id)
         finally:
@@ -57,15 +58,21 @@ class Middleware:
             SECONDS.labels(route).observe(seconds)
             log.info(json.dumps({**entry, "ms": round(seconds * 1000, 1)}))
 
-    async def _read(self, receive: Receive) -> bytes | None:
-        """Return the whole body, or None as soon as it is longer than allowed."""
+    async def _read(self, receive: Receive) -> bytes | JSONResponse:
+        """Return the whole body, or a refusal as soon as it is too long or too slow."""
         body, more = b"", True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self._max_body_bytes:
-                return None
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while more:
+                    message = await receive()
+                    body += message.get("body", b"")
+                    more = message.get("more_body", False)
+                    if len(body) > self._max_body_bytes:
+                        detail = f"The body may have at most {self._max_body_bytes:,} bytes."
+                        return JSONResponse({"detail": detail}, 413)
+        except TimeoutError:
+            detail = f"The body did not arrive within {BODY_SECONDS} s."
+            return JSONResponse({"detail": detail}, 408)
         return body
 
 

@@ -1,7 +1,6 @@
 """Records runs with MLflow, by default in `mlflow.db`, an SQLite file; measures their memory."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,8 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 def run(params: Any, run_id: str | None = None) -> Iterator[str]:
     """Open a run, or the one with `run_id` again, for `mlflow.log_...`; yield its id.
 
-    A new run gets the parameters and the git commit. A `run_id` that is not known is a new run.
+    A new run gets the parameters, and from MLflow itself the git commit. A `run_id` that is not
+    known here is a new run.
     """
     mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_URI))
     mlflow.set_experiment(params.tracking.experiment)
@@ -30,16 +30,7 @@ def run(params: Any, run_id: str | None = None) -> Iterator[str]:
             for section, values in params.model_dump(exclude={"seed"}).items():
                 mlflow.log_params({f"{section}.{key}": value for key, value in values.items()})
             mlflow.log_param("seed", params.seed)
-            mlflow.set_tag("mlflow.source.git.commit", _git_commit())
         yield active.info.run_id
-
-
-def _git_commit() -> str:
-    try:
-        result = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
-    except FileNotFoundError:
-        return "unknown"
-    return result.stdout.strip() or "unknown"
 
 
 def peak_memory_mb() -> float:

@@ -119,6 +119,7 @@ def test_citations_links_and_markup_are_stripped(written, read_as, read):
 
 def test_a_bundle_with_loose_ends_is_a_malformed_file(configure):
     loose = uses("intrusion-set--404", "attack-pattern--1", "It lists files.")
-    Path("bundle.json").write_text(json.dumps({"objects": [loose, *THINGS]}), encoding="utf-8")
+    bundle = {"type": "bundle", "objects": [loose, *THINGS]}
+    Path("bundle.json").write_text(json.dumps(bundle), encoding="utf-8")
     with pytest.raises(UserError, match=r"bundle.json cannot be parsed: .*intrusion-set--404"):
         readers.read(Path("bundle.json"), configure().data)

@@ -22,10 +22,15 @@ def lesson(notes, tiny_backbone):
     ids = encode(tokenizer, notes["note"].tolist())
     targets = torch.tensor([LABELS.index(team) for team in notes["team"]])
     held_out = np.arange(len(ids)) % 7 == 0
-    train_ids, valid_ids = (
-        [ids[row] for row in np.flatnonzero(chosen)] for chosen in (~held_out, held_out)
+    texts = notes["note"].tolist()
+    return tuple(
+        models.Examples(
+            [texts[row] for row in np.flatnonzero(chosen)],
+            [ids[row] for row in np.flatnonzero(chosen)],
+            targets[chosen],
+        )
+        for chosen in (~held_out, held_out)
     )
-    return train_ids, targets[~held_out], valid_ids, targets[held_out]
 
 
 @pytest.fixture
@@ -81,7 +86,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(fit):
 
 
 def test_a_few_rows_can_be_learnt_by_heart(fit, lesson):
-    ids, targets, *_ = lesson
+    _, ids, targets = lesson[0]
     model = fit(epochs=30, learning_rate=5e-3, dropout=0.0, label_smoothing=0.0, patience=30).model
     embeddings = models.embed_texts(model, ids)
     found = model.head(embeddings).argmax(dim=1)
@@ -103,7 +108,7 @@ def test_bf16_learns_the_same_in_coarser_steps(fit):
 
 def test_what_is_logged_has_its_step(fit, lesson):
     logged = fit(epochs=4, batch_size=10).logged
-    steps_an_epoch = math.ceil(len(lesson[0]) / 10)
+    steps_an_epoch = math.ceil(len(lesson[0].ids) / 10)
     valid = [step for step, name, _ in logged if name == "valid_macro_f1"]
     assert valid == [epoch * steps_an_epoch for epoch in (1, 2, 3, 4)]
     rates = [(step, value) for step, name, value in logged if name == "learning_rate"]
@@ -127,7 +132,7 @@ def test_training_stops_early_and_the_best_epoch_is_kept(
 ):
     seen = []
 
-    def validate(model, ids, targets):
+    def validate(model, valid):
         seen.append(weights(model))
         return {"loss": losses[len(seen) - 1], "accuracy": 0.5, "macro_f1": 0.5}
 
@@ -152,7 +157,7 @@ def test_frozen_layers_stay_as_they_came_and_the_others_learn(layers, fit, class
 
 
 def test_the_head_starts_at_the_mean_of_each_class(classifier, lesson):
-    ids, targets, *_ = lesson
+    _, ids, targets = lesson[0]
     model = classifier()
     embeddings = models.embed_texts(model, ids)
     model.start_from_prototypes(embeddings, targets)
@@ -164,7 +169,7 @@ def test_the_head_starts_at_the_mean_of_each_class(classifier, lesson):
 
 
 def test_a_texts_vector_has_length_one_and_does_not_depend_on_its_batch(classifier, lesson):
-    ids, *_ = lesson
+    ids = lesson[0].ids
     model = classifier()
     together = models.embed_texts(model, ids)
     alone = torch.cat([models.embed_texts(model, [row]) for row in ids[:10]])

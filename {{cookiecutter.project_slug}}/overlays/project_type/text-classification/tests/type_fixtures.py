@@ -140,6 +140,12 @@ def predictor(trained):
 
 
 @pytest.fixture
+def example_model():
+    """What the model card says of training, as `train` writes it."""
+    return {"backbone": "encoder", "max_tokens": 64, "validation": {"epoch": 2, "loss": 0.31}}
+
+
+@pytest.fixture
 def example_metrics():
     """Made-up results, as `evaluate` writes them."""
     row = {"precision": 0.75, "recall": 0.6, "f1": 2 / 3, "rows": 40}

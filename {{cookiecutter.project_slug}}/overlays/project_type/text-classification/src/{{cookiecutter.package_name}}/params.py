@@ -6,7 +6,7 @@ from pydantic import Field
 
 from .config import Section, Serve, Tracking
 
-Fraction = Annotated[float, Field(gt=0, lt=0.5)]
+Fraction = Annotated[float, Field(gt=0, le=1 / 3)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 

@@ -18,9 +18,13 @@ def read(path: Path) -> pd.DataFrame:
     """Return columns text, tactic, actor: one row for each sentence on how an actor did something.
 
     A sentence inherits the tactic of the technique that it is cited for. A technique that serves
-    several tactics would give its sentences several labels; those sentences are left out.
+    several tactics would give its sentences several labels; those sentences are left out, and
+    counted in `attrs["dropped"]`.
     """
-    objects = json.loads(path.read_text(encoding="utf-8"))["objects"]
+    bundle = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(bundle, dict) or bundle.get("type") != "bundle":
+        raise ValueError("a .json file is read as an ATT&CK bundle; save records as .jsonl")
+    objects = bundle["objects"]
     by_id = {item["id"]: item for item in objects}
     rows = []
     for link in objects:
@@ -30,9 +34,13 @@ def read(path: Path) -> pd.DataFrame:
         if technique["type"] != "attack-pattern" or not link.get("description"):
             continue
         tactics = [phase["phase_name"] for phase in technique["kill_chain_phases"]]
-        if len(tactics) == 1:
-            rows.append((clean(link["description"], names(actor)), tactics[0], actor["name"]))
-    return pd.DataFrame(rows, columns=["text", "tactic", "actor"])
+        rows.append((clean(link["description"], names(actor)), tactics, actor["name"]))
+    table = pd.DataFrame(rows, columns=["text", "tactic", "actor"])
+    one = table["tactic"].map(len) == 1
+    kept = table[one].reset_index(drop=True)
+    kept["tactic"] = kept["tactic"].str[0]
+    kept.attrs["dropped"] = {"several_tactics": int((~one).sum())}
+    return kept
 
 
 def names(actor: dict[str, Any]) -> list[str]:

@@ -1,6 +1,6 @@
 """The data stage: one source in, three Parquet files and a manifest out."""
 
-from pathlib import Path
+import warnings
 
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -8,7 +8,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from .. import artifacts
 from ..artifacts import PROCESSED, RAW
 from ..errors import UserError
-from ..params import Params
+from ..params import Data, Params
 from . import readers, sources, validation
 
 SPLITS = ("train", "valid", "test")
@@ -16,25 +16,24 @@ SPLITS = ("train", "valid", "test")
 
 def run(params: Params) -> None:
     """Fetch, validate, split and write `data/processed/`, the manifest last."""
-    path, rows = _load(params, params.data.source, params.data.sha256, "data.source")
+    data = params.data
+    sha256, rows = _load(data, data.source, data.sha256, "data.source")
     rows, dropped = deduplicate(rows)
-    if params.data.test_source:
-        source, pin = params.data.test_source, params.data.test_sha256
-        _, test = _load(params, source, pin, "data.test_source")
-        test, _ = deduplicate(test)
+    test_sha256 = None
+    if data.test_source:
+        # An official test file is taken as it is.
+        test_sha256, test = _load(data, data.test_source, data.test_sha256, "data.test_source")
         known = rows["text"].isin(test["text"])
-        if params.data.group_column:
+        if data.group_column:
             known |= rows["group"].isin(test["group"])
         dropped["in_test_source"] = int(known.sum())
-        train, valid = holdout(rows[~known], params.data.valid_fraction, params.seed)
+        train, valid = holdout(rows[~known], data.valid_fraction, params.seed)
     else:
-        rest, test = holdout(rows, params.data.test_fraction, params.seed)
-        fraction = params.data.valid_fraction / (1 - params.data.test_fraction)
+        rest, test = holdout(rows, data.test_fraction, params.seed)
+        fraction = data.valid_fraction / (1 - data.test_fraction)
         train, valid = holdout(rest, fraction, params.seed)
     splits = {"train": train, "valid": valid, "test": test}
-    # An official test file is taken as it is; of the rest, each part needs a row of each class.
-    wanted = ("train", "valid") if params.data.test_source else SPLITS
-    _check_classes(splits, wanted, params.data.label_column)
+    _check_classes(splits, SPLITS[:2] if data.test_source else SPLITS, data.label_column)
 
     for name, part in splits.items():
         table = part[["text", "label", "group"]].reset_index(drop=True)
@@ -43,15 +42,14 @@ def run(params: Params) -> None:
         PROCESSED,
         [f"{name}.parquet" for name in SPLITS],
         {
-            "source": params.data.source,
-            "test_source": params.data.test_source,
-            "sha256": artifacts.sha256(path),
+            "source": data.source,
+            "sha256": sha256,
+            "test_source": data.test_source,
+            "test_sha256": test_sha256,
             "seed": params.seed,
             "rows": {name: len(part) for name, part in splits.items()},
             "dropped": dropped,
-            "classes": {
-                label: int(count) for label, count in train["label"].value_counts().items()
-            },
+            "classes": train["label"].value_counts().to_dict(),
         },
     )
     rows_text = ", ".join(f"{count:,} {name}" for name, count in manifest["rows"].items())
@@ -75,6 +73,7 @@ def deduplicate(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
             lines = ", ".join(str(line) for line in rows.loc[bad, "line"].head(3))
             print(f"note: data.text_column: {bad.sum():,} rows {reason} (lines {lines}); left out")
     counts = {
+        **rows.attrs.get("dropped", {}),
         "repeated": int((repeated & ~contradictory).sum()),
         "contradictory": int(contradictory.sum()),
     }
@@ -86,23 +85,30 @@ def holdout(rows: pd.DataFrame, fraction: float, seed: int) -> tuple[pd.DataFram
     # With a group to each row the plain kind does the same, in linear time.
     groups = rows["group"] if rows["group"].duplicated().any() else None
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    folds = kind(n_splits=round(1 / fraction), shuffle=True, random_state=seed)
+    parts = kind(n_splits=round(1 / fraction), shuffle=True, random_state=seed)
     try:
-        kept, held_out = next(folds.split(rows["text"], rows["label"], groups))
-    except ValueError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of rare classes: _check_classes says it better
+            kept, held_out = next(parts.split(rows["text"], rows["label"], groups))
+    except ValueError:
         raise UserError(
-            f"data: cannot hold out {fraction:.0%} of {len(rows)} rows: {error}"
+            f"data.{'label' if groups is None else 'group'}_column: {len(rows)} rows in "
+            f"{rows['group'].nunique()} groups are too few to hold out one part in "
+            f"{parts.n_splits} of each class; add rows"
         ) from None
     return rows.iloc[kept], rows.iloc[held_out]
 
 
-def _load(params: Params, source: str, sha256: str | None, field: str) -> tuple[Path, pd.DataFrame]:
-    path = sources.fetch(source, sha256, RAW, field)
-    if sha256 is None:
-        print(f"{field} is not pinned; {path.name} has sha256 {artifacts.sha256(path)}")
-    rows = readers.read(path, params.data)
-    validation.check(rows, params.data, path.name)
-    return path, rows
+def _load(data: Data, source: str, pin: str | None, field: str) -> tuple[str, pd.DataFrame]:
+    """Return the file's hash and its valid rows."""
+    path = sources.fetch(source, pin, RAW, field)
+    sha256 = artifacts.sha256(path)
+    if pin is None:
+        print(f"{field} is not pinned; {path} has sha256 {sha256} (delete it to fetch anew)")
+    rows = readers.read(path, data)
+    schema = validation.READABLE if field == "data.test_source" else validation.SPLITTABLE
+    validation.check(rows, data, path.name, schema)
+    return sha256, rows
 
 
 def _check_classes(splits: dict[str, pd.DataFrame], wanted: tuple[str, ...], column: str) -> None:

@@ -20,34 +20,34 @@ def read(path: Path, data: Data) -> pd.DataFrame:
     cannot be parsed and for columns that are not there.
     """
     table, lines = _parse(path)
-    columns = {
-        "data.text_column": data.text_column,
-        "data.label_column": data.label_column,
-        "data.group_column": data.group_column,
-    }
-    for field, column in columns.items():
+    for name in ("text_column", "label_column", "group_column"):
+        field, column = f"data.{name}", getattr(data, name)
         if column is not None and column not in table.columns:
             found = ", ".join(repr(name) for name in table.columns)
             raise UserError(f"{field}: {path.name} has no column {column!r}; it has {found:.300}")
+        if column is not None and list(table.columns).count(column) > 1:
+            raise UserError(f"{field}: {path.name} has several columns {column!r}; rename them")
     rows = pd.DataFrame({"text": table[data.text_column], "label": table[data.label_column]})
-    rows["group"] = table[data.group_column] if data.group_column else table.index.astype(str)
+    rows["label"] = rows["label"].map(lambda v: v.strip() if isinstance(v, str) else v)
+    groups = table[data.group_column] if data.group_column else table.index.to_series()
+    rows["group"] = groups.where(groups.isna(), groups.astype(str))
+    rows.attrs = table.attrs
     return rows.assign(line=lines)
 
 
 def _parse(path: Path) -> tuple[pd.DataFrame, Sequence[int]]:
     """Return the file as a table, and where each record starts."""
+    parsers = {
+        ".csv": _parse_csv,
+        ".jsonl": _parse_jsonl,
+        ".parquet": lambda path: _number(pd.read_parquet(path)),
+        ".json": lambda path: _number(attack.read(path)),
+    }
+    parse = parsers.get(path.suffix.lower())
+    if parse is None:
+        raise UserError(f"data.source: {path.name}: use a .csv, .jsonl or .parquet file")
     try:
-        match path.suffix.lower():
-            case ".csv":
-                return _parse_csv(path)
-            case ".jsonl":
-                return _parse_jsonl(path)
-            case ".parquet":
-                table = pd.read_parquet(path).reset_index(drop=True)
-                return table, range(1, len(table) + 1)
-            case ".json":
-                table = attack.read(path)
-                return table, range(1, len(table) + 1)
+        return parse(path)
     except UnicodeDecodeError as error:
         raise UserError(
             f"data.source: {path.name} is not UTF-8 at byte {error.start}; save it as UTF-8"
@@ -56,10 +56,14 @@ def _parse(path: Path) -> tuple[pd.DataFrame, Sequence[int]]:
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"data.source: {path.name} cannot be parsed: {reason:.300}") from error
-    raise UserError(f"data.source: {path.name}: use a .csv, .jsonl or .parquet file")
+
+
+def _number(table: pd.DataFrame) -> tuple[pd.DataFrame, Sequence[int]]:
+    return table.reset_index(drop=True), range(1, len(table) + 1)
 
 
 def _parse_csv(path: Path) -> tuple[pd.DataFrame, Sequence[int]]:
+    csv.field_size_limit(2**31 - 1)  # the default refuses long texts
     reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
     header = next(reader, None)
     if header is None:
@@ -67,7 +71,10 @@ def _parse_csv(path: Path) -> tuple[pd.DataFrame, Sequence[int]]:
     records, lines, start = [], [], reader.line_num + 1
     for fields in reader:
         if fields and len(fields) != len(header):
-            raise ValueError(f"line {start}: {len(fields)} fields where {len(header)} are wanted")
+            raise ValueError(
+                f"line {start}: {len(fields)} fields where {len(header)} are wanted; put commas "
+                "between fields, and quotes around a text that holds a comma"
+            )
         if fields:
             records.append(fields)
             lines.append(start)

@@ -29,12 +29,14 @@ COMMON = pa.Check(
     lambda labels: labels.astype(str).map(labels.astype(str).value_counts()) >= MIN_ROWS,
     error=f"of a class with fewer than {MIN_ROWS} rows",
 )
-SCHEMA = pa.DataFrameSchema(
-    {
-        "text": pa.Column(checks=[TEXT, FILLED], nullable=True),
-        "label": pa.Column(checks=[TEXT, FILLED, NAME, COMMON], nullable=True),
-        "group": pa.Column(checks=[TEXT, FILLED], nullable=True),
-    },
+COLUMNS = {
+    "text": pa.Column(checks=[TEXT, FILLED], nullable=True),
+    "label": pa.Column(checks=[TEXT, FILLED, NAME], nullable=True),
+    "group": pa.Column(checks=[TEXT, FILLED], nullable=True),
+}
+READABLE = pa.DataFrameSchema(COLUMNS)
+SPLITTABLE = pa.DataFrameSchema(
+    {**COLUMNS, "label": pa.Column(checks=[TEXT, FILLED, NAME, COMMON], nullable=True)},
     checks=pa.Check(
         lambda rows: rows["label"].astype(str).nunique() > 1,
         error="at least two classes are needed",
@@ -42,7 +44,7 @@ SCHEMA = pa.DataFrameSchema(
 )
 
 
-def check(rows: pd.DataFrame, data: Data, file: str) -> None:
+def check(rows: pd.DataFrame, data: Data, file: str, schema: pa.DataFrameSchema) -> None:
     """Raise one `UserError` with a line for each thing that is wrong with `rows`.
 
     Each line names the parameter and the column, counts the rows, and shows the first three.
@@ -50,7 +52,7 @@ def check(rows: pd.DataFrame, data: Data, file: str) -> None:
     if rows.empty:
         raise UserError(f"data.source: {file} holds no rows")
     try:
-        SCHEMA.validate(rows, lazy=True)
+        schema.validate(rows, lazy=True)
     except pa.errors.SchemaErrors as error:
         columns = {"text": data.text_column, "label": data.label_column, "group": data.group_column}
         messages = []

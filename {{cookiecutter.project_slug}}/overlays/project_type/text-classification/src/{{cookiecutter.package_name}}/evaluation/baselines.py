@@ -47,7 +47,7 @@ def _logistic_regression(splits: Splits, features: dict[str, np.ndarray]) -> np.
         LogisticRegression(C=c, class_weight=weight, max_iter=2000).fit(
             features["train"], splits["train"][1]
         )
-        for c in (3.0, 30.0)
+        for c in (1.0, 10.0, 100.0)
         for weight in (None, "balanced")
     ]
     targets = splits["valid"][1]

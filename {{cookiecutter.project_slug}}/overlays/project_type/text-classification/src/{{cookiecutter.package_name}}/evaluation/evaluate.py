@@ -28,10 +28,9 @@ def run(params: Params) -> None:
         raise UserError("models/ comes from another split than data/processed/; run train again")
     torch.set_num_threads(params.train.threads)
     labels = predictor.labels
-    tables = {name: read_split(name) for name in SPLITS}
     splits = {
-        name: (table["text"], table["label"].map(labels.index).to_numpy())
-        for name, table in tables.items()
+        name: (rows["text"], rows["label"].map(labels.index).to_numpy())
+        for name, rows in ((name, read_split(name)) for name in SPLITS)
     }
     texts, targets = splits["test"]
 
@@ -43,7 +42,8 @@ def run(params: Params) -> None:
     results.write(predictor.manifest, data, report)
     with tracking.run(params, predictor.manifest["tracking_run"]):
         mlflow.log_metrics({f"test_{name}": value for name, value in report["model"].items()})
-        mlflow.log_artifacts(str(artifacts.REPORTS))
+        mlflow.log_artifact(str(artifacts.METRICS))
+        mlflow.log_artifacts(str(artifacts.REPORTS / "figures"), "figures")
 
 
 def compare(

@@ -49,10 +49,15 @@ def draw(
         save(figure, "confusion_matrix.png")
 
 
-def model_card_sections(metrics: dict[str, Any]) -> list[str]:
-    """Return what the model card says beyond the comparison: the table by class."""
+def model_card_sections(metrics: dict[str, Any], model: dict[str, Any]) -> list[str]:
+    """Return what the model card says beyond the comparison: by class, and how it was trained."""
     lines = ["| class | precision | recall | F1 | test rows |", "|---|---|---|---|---|"]
     for label, row in metrics["per_class"].items():
         numbers = " | ".join(f"{row[name]:.3f}" for name in ("precision", "recall", "f1"))
         lines.append(f"| {label} | {numbers} | {row['rows']:.0f} |")
-    return ["### By class", "\n".join(lines)]
+    scores = ", ".join(f"{name.replace('_', ' ')} {v}" for name, v in model["validation"].items())
+    training = (
+        f"From `{model['backbone']}`, texts cut to {model['max_tokens']} tokens. Kept: the epoch "
+        f"with the lowest validation loss ({scores})."
+    )
+    return ["### By class", "\n".join(lines), "## Training", training]

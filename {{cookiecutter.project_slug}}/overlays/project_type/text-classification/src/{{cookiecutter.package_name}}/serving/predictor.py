@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 
 from .. import artifacts
+from ..errors import UserError
 from ..params import Serving
 from ..text import bucket, encode, load_tokenizer, pad
 
@@ -34,8 +35,13 @@ class Predictor:
     @classmethod
     def load(cls, folder: Path, settings: Serving) -> "Predictor":
         """Load and warm up a model, or raise `UserError` if a file is missing or altered."""
-        predictor = cls(folder, artifacts.read_manifest(folder, made_by="train"), settings)
-        predictor.logits(["warm up"])
+        manifest = artifacts.read_manifest(folder, made_by="train")
+        try:
+            predictor = cls(folder, manifest, settings)
+            predictor.logits(["warm up"])
+        except Exception as error:  # onnxruntime's own kinds, or a key that the manifest lacks
+            reason = f"{type(error).__name__}: {' '.join(str(error).split()):.200}"
+            raise UserError(f"{folder}: cannot be loaded ({reason}); run train again") from error
         return predictor
 
     def logits(self, texts: list[str]) -> np.ndarray:

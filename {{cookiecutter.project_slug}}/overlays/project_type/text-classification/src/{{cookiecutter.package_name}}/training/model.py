@@ -1,7 +1,7 @@
 """The classifier: a pretrained sentence encoder with one linear layer on top."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,14 @@ from ..text import bucket, pad
 WEIGHTS = "model.safetensors"
 CACHE = Path(".cache/backbone")
 HEAD_SCALE = 20.0  # logits of unit vectors lie in [-1, 1]: too flat for a softmax without it
+
+
+class Examples(NamedTuple):
+    """Texts, their token ids, and their class indices (texts,)."""
+
+    texts: list[str]
+    ids: list[list[int]]
+    targets: torch.Tensor
 
 
 class Classifier(nn.Module):

@@ -7,6 +7,7 @@ import mlflow
 import numpy as np
 import torch
 from sklearn.metrics import f1_score
+from tokenizers import Tokenizer
 from torch import nn
 from tqdm import tqdm
 
@@ -16,7 +17,7 @@ from ..params import Params, Train
 from ..text import bucket, encode, load_tokenizer, pad
 from . import tracking
 from .export import export
-from .model import Classifier, embed_texts, fetch_backbone, load_backbone
+from .model import Classifier, Examples, embed_texts, fetch_backbone, load_backbone
 
 BUCKET_BATCHES = 50  # batches are sorted by length inside windows of this many: random, yet tight
 
@@ -29,17 +30,13 @@ def run(params: Params) -> None:
     torch.set_num_threads(params.train.threads)
     folder = fetch_backbone(params.model)
     tokenizer = load_tokenizer(folder / "tokenizer.json", params.model.max_tokens)
-    train, valid = read_split("train"), read_split("valid")
-    train_ids, valid_ids = (encode(tokenizer, rows["text"].tolist()) for rows in (train, valid))
-    train_targets, valid_targets = (
-        torch.tensor(rows["label"].map(labels.index).tolist()) for rows in (train, valid)
-    )
+    train, valid = (read_examples(name, tokenizer, labels) for name in ("train", "valid"))
     model = Classifier(load_backbone(folder), len(labels), params.train.dropout)
 
     with tracking.run(params) as run_id:
         start = time.perf_counter()
-        model.start_from_prototypes(embed_texts(model, train_ids), train_targets)
-        best = fit(model, train_ids, train_targets, valid_ids, valid_targets, params)
+        model.start_from_prototypes(embed_texts(model, train.ids), train.targets)
+        best = fit(model, train, valid, params)
         seconds = time.perf_counter() - start
         facts = {
             "project_type": "text-classification",
@@ -53,43 +50,38 @@ def run(params: Params) -> None:
             "peak_memory_mb": tracking.peak_memory_mb(),
             "tracking_run": run_id,
         }
-        texts = valid["text"].tolist()
-        manifest = export(model, folder, texts, valid_ids, valid_targets, facts, params.serve)
+        manifest = export(model, folder, valid, facts, params.serve)
         mlflow.log_metrics({f"onnx_{name}": value for name, value in manifest["onnx"].items()})
         mlflow.log_param("data_sha256", data["sha256"])
     print(f"{artifacts.MODELS}: version {manifest['version']}, {best}, {seconds:.0f} s")
     print(f"ONNX against torch on the validation set: {manifest['onnx']}")
 
 
-def fit(
-    model: Classifier,
-    train_ids: list[list[int]],
-    train_targets: torch.Tensor,
-    valid_ids: list[list[int]],
-    valid_targets: torch.Tensor,
-    params: Params,
-) -> dict[str, Any]:
-    """Train `model` in place, leave it at its best epoch, and return that epoch's scores.
+def read_examples(name: str, tokenizer: Tokenizer, labels: list[str]) -> Examples:
+    """Return a split of `data/processed/` as the model sees it."""
+    rows = read_split(name)
+    texts = rows["text"].tolist()
+    targets = torch.tensor(rows["label"].map(labels.index).tolist())
+    return Examples(texts, encode(tokenizer, texts), targets)
 
-    Ids are token ids by text; targets are class indices (texts,).
-    """
+
+def fit(model: Classifier, train: Examples, valid: Examples, params: Params) -> dict[str, Any]:
+    """Train `model` in place, leave it at its best epoch, and return that epoch's scores."""
     settings = params.train
     model.freeze(settings.freeze_layers)
     encoder_weights = [weight for weight in model.backbone.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": encoder_weights, "lr": settings.learning_rate},
-            {"params": model.head.parameters(), "lr": settings.head_learning_rate},
-        ],
-        weight_decay=settings.weight_decay,
-    )
-    lengths = np.array([len(row) for row in train_ids])
+    weights = [
+        {"params": encoder_weights, "lr": settings.learning_rate},
+        {"params": model.head.parameters(), "lr": settings.head_learning_rate},
+    ]
+    optimizer = torch.optim.AdamW(weights, weight_decay=settings.weight_decay)
+    lengths = np.array([len(row) for row in train.ids])
     steps = settings.epochs * len(bucket(lengths, settings.batch_size))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: warm_up_and_decay(step, steps, settings.warmup_fraction)
     )
     loss_function = nn.CrossEntropyLoss(
-        weight=class_weights(train_targets, settings), label_smoothing=settings.label_smoothing
+        weight=class_weights(train.targets, settings), label_smoothing=settings.label_smoothing
     )
     bf16 = computes_in_bf16(settings.precision)
     best: dict[str, Any] = {}
@@ -99,10 +91,10 @@ def fit(
         model.train()
         random = np.random.default_rng([params.seed, epoch])
         for batch in shuffled_batches(lengths, settings.batch_size, random):
-            input_ids, attention_mask = map(torch.from_numpy, pad([train_ids[i] for i in batch]))
+            input_ids, attention_mask = map(torch.from_numpy, pad([train.ids[i] for i in batch]))
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 logits = model(input_ids, attention_mask)
-            loss = loss_function(logits.float(), train_targets[batch])
+            loss = loss_function(logits.float(), train.targets[batch])
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
@@ -114,7 +106,7 @@ def fit(
                 mlflow.log_metric("loss", loss.item(), step=progress.n)
                 mlflow.log_metric("learning_rate", optimizer.param_groups[0]["lr"], step=progress.n)
 
-        scores = validate(model, valid_ids, valid_targets)
+        scores = validate(model, valid)
         mlflow.log_metrics({f"valid_{name}": v for name, v in scores.items()}, step=progress.n)
         progress.write(f"epoch {epoch}: validation {scores}")
         # The loss tells epochs apart more finely than F1 on the few rows of a rare class.
@@ -160,13 +152,13 @@ def shuffled_batches(
     return [batches[index] for index in random.permutation(len(batches))]
 
 
-def validate(model: Classifier, ids: list[list[int]], targets: torch.Tensor) -> dict[str, float]:
+def validate(model: Classifier, valid: Examples) -> dict[str, float]:
     """Return loss, accuracy and macro-F1 of the model as it stands."""
     with torch.inference_mode():
-        logits = model.head(embed_texts(model, ids))
+        logits = model.head(embed_texts(model, valid.ids))
     predictions = logits.argmax(dim=1)
     return {
-        "loss": round(nn.functional.cross_entropy(logits, targets).item(), 4),
-        "accuracy": round((predictions == targets).float().mean().item(), 4),
-        "macro_f1": round(f1_score(targets, predictions, average="macro"), 4),
+        "loss": round(nn.functional.cross_entropy(logits, valid.targets).item(), 4),
+        "accuracy": round((predictions == valid.targets).float().mean().item(), 4),
+        "macro_f1": round(f1_score(valid.targets, predictions, average="macro"), 4),
     }
