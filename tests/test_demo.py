@@ -190,7 +190,7 @@ def test_own_data_takes_nothing_but_parameters(project, tmp_path):
     rows_by_split = json.loads(mine.read("reports/metrics.json"))["data"]["rows"]
     assert rows_by_split["test"] == len(rows) - 110
     answer = mine.run(*verbs, "predict", "The tap drips all night.", PYTHONPATH=source)
-    assert json.loads(answer.stdout)[0]["label"] == "water"
+    assert json.loads(answer.stdout)[0]["label"] == "plumbing"
 
 
 @contextlib.contextmanager

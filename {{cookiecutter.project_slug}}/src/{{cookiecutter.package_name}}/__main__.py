@@ -40,15 +40,13 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("inputs", nargs="+", help="what to predict")
     options = parser.parse_args(arguments)
     try:
-        for text in getattr(options, "inputs", []):
-            if any("\ud800" <= character <= "\udfff" for character in text):
-                raise UserError("the text is not valid UTF-8")
+        "".join(getattr(options, "inputs", [])).encode()  # what no UTF-8 was is refused below
         params = config.load(Params, options.overrides)
         module = importlib.import_module(f".{VERBS[options.verb][0]}", __package__)
         extra = {"predict": ["inputs"], "pipeline": ["overrides"]}.get(options.verb, [])
         module.run(params, *(getattr(options, name) for name in extra))
-    except (UserError, OSError, ModuleNotFoundError) as error:
-        # Of the three, a missing module means an environment made for less than this verb.
+    except (UserError, OSError, ModuleNotFoundError, UnicodeEncodeError) as error:
+        # Of the four, a missing module means an environment made for less than this verb.
         hint = "; run `make setup`" if isinstance(error, ModuleNotFoundError) else ""
         for line in f"{error}{hint}".splitlines():
             print(f"error: {line}", file=sys.stderr)

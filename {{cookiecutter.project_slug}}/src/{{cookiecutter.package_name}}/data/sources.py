@@ -17,8 +17,6 @@ from tqdm import tqdm
 from .. import artifacts
 from ..errors import UserError
 
-BLOCK_BYTES = 1 << 20
-
 
 def fetch(source: str, sha256: str | None, cache: Path, field: str) -> Path:
     """Return the local path of `source`, fetched into `cache` unless it is there already.
@@ -104,6 +102,6 @@ def _copy(stream: IO[bytes], target: Path, size: int | None) -> None:
         target.open("wb") as file,
         tqdm.wrapattr(file, "write", total=size, desc=target.name.strip(".")) as progress,
     ):
-        shutil.copyfileobj(stream, progress, BLOCK_BYTES)
+        shutil.copyfileobj(stream, progress)
     if size is not None and target.stat().st_size != size:
         raise OSError(f"it ended after {target.stat().st_size} of {size} bytes")
