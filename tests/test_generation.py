@@ -145,9 +145,8 @@ def test_next_commands_are_shown(command_line):
     ]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the fake git is a shell script")
 def test_a_failing_hook_leaves_nothing(command_line, tmp_path):
-    if sys.platform == "win32":
-        pytest.skip("the fake git is a shell script")
     (tmp_path / "bin").mkdir()
     fake = tmp_path / "bin" / "git"
     fake.write_text('#!/bin/sh\n[ "$1" = --version ] && exit 0\necho no room >&2\nexit 1\n')
