@@ -20,10 +20,9 @@ def run(params: Params) -> None:
     host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8000")
     if not (port.isdecimal() and 0 < int(port) < 65536):
         raise UserError(f"PORT: {port!r} is not a port number between 1 and 65535")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, int(port)))
+        socket.create_server((host, int(port)), family=family).close()
     except OSError as error:
         raise UserError(f"HOST, PORT: {host}:{port} cannot be used: {error.strerror}") from None
     read_manifest(MODELS, made_by="train")  # say at once what is missing

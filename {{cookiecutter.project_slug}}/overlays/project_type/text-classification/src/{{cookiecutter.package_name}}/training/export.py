@@ -24,8 +24,8 @@ def export(
     """Write `models/` and return its manifest.
 
     The files are loaded as the API loads them and compared with torch on `valid` before they
-    replace those of the last run. Raises `UserError` if a
-    logit differs by more than `MAX_DIFFERENCE`.
+    replace those of the last run. Raises `UserError` if a logit differs by more than
+    `MAX_DIFFERENCE`.
     """
     with tempfile.TemporaryDirectory(dir=".", prefix=".export-") as partial:
         folder = Path(partial)
