@@ -122,4 +122,4 @@ def test_a_bundle_with_loose_ends_is_a_malformed_file(configure):
     bundle = {"type": "bundle", "objects": [loose, *THINGS]}
     Path("bundle.json").write_text(json.dumps(bundle), encoding="utf-8")
     with pytest.raises(UserError, match=r"bundle.json cannot be parsed: .*intrusion-set--404"):
-        readers.read(Path("bundle.json"), configure().data)
+        readers.read(Path("bundle.json"), configure().data, "data.source")

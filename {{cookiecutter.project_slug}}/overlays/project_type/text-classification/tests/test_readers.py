@@ -26,7 +26,7 @@ def read(configure):
             content.to_parquet(name)
         else:
             Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
-        return readers.read(Path(name), configure({"data.group_column": group}).data)
+        return readers.read(Path(name), configure({"data.group_column": group}).data, "data.source")
 
     return read
 
@@ -126,7 +126,7 @@ def test_lines_of_a_jsonl_are_those_of_an_editor(read):
         ("", "notes.csv", "cannot be parsed"),
         (as_csv() + "a,b,c,d,e\n", "notes.csv", "line 6"),
         (as_csv() + '"open,a,b\n', "notes.csv", "cannot be parsed"),
-        (as_jsonl() + '{"note": \n', "notes.jsonl", "cannot be parsed"),
+        (as_jsonl() + '{"note": \n', "notes.jsonl", "cannot be parsed: line 4: "),
         (as_jsonl() + "[1, 2]\n", "notes.jsonl", "cannot be parsed"),
         ("no Parquet at all", "notes.parquet", "cannot be parsed"),
         ("{}", "notes.json", "cannot be parsed"),

@@ -2,6 +2,7 @@
 
 import warnings
 
+import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -9,7 +10,7 @@ from .. import artifacts
 from ..artifacts import PROCESSED, RAW
 from ..errors import UserError
 from ..params import Data, Params
-from . import readers, sources, validation
+from . import near_duplicates, readers, sources, validation
 
 SPLITS = ("train", "valid", "test")
 
@@ -33,6 +34,8 @@ def run(params: Params) -> None:
         fraction = data.valid_fraction / (1 - data.test_fraction)
         train, valid = holdout(rest, fraction, params.seed)
     splits = {"train": train, "valid": valid, "test": test}
+    if data.near_duplicate_similarity:
+        dropped |= drop_near_duplicates(splits, data.near_duplicate_similarity)
     _check_classes(splits, SPLITS[:2] if data.test_source else SPLITS, data.label_column)
 
     for name, part in splits.items():
@@ -80,6 +83,23 @@ def deduplicate(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     return rows[~repeated & ~contradictory], counts
 
 
+def drop_near_duplicates(splits: dict[str, pd.DataFrame], similarity: float) -> dict[str, int]:
+    """Drop from train what nearly repeats a text of valid or test, and from valid one of test.
+
+    Changes `splits` in place and returns how many rows went. What is held out stays whole.
+    """
+    signed = {name: near_duplicates.sign(splits[name]["text"].tolist()) for name in SPLITS}
+    counts = {}
+    for name, others in (("train", SPLITS[1:]), ("valid", SPLITS[2:])):
+        repeated = np.any(
+            [near_duplicates.repeats(signed[name], signed[other], similarity) for other in others],
+            axis=0,
+        )
+        splits[name] = splits[name][~repeated]
+        counts[f"near_duplicates_in_{name}"] = int(repeated.sum())
+    return counts
+
+
 def holdout(rows: pd.DataFrame, fraction: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split off about `fraction` of the rows: classes in proportion, each group on one side."""
     # With a group to each row the plain kind does the same, in linear time.
@@ -105,7 +125,7 @@ def _load(data: Data, source: str, pin: str | None, field: str) -> tuple[str, pd
     sha256 = artifacts.sha256(path)
     if pin is None:
         print(f"{field} is not pinned; {path} has sha256 {sha256} (delete it to fetch anew)")
-    rows = readers.read(path, data)
+    rows = readers.read(path, data, field)
     schema = validation.READABLE if field == "data.test_source" else validation.SPLITTABLE
     validation.check(rows, data, path.name, schema)
     return sha256, rows

@@ -49,8 +49,6 @@ def check(rows: pd.DataFrame, data: Data, file: str, schema: pa.DataFrameSchema)
 
     Each line names the parameter and the column, counts the rows, and shows the first three.
     """
-    if rows.empty:
-        raise UserError(f"data.source: {file} holds no rows")
     try:
         schema.validate(rows, lazy=True)
     except pa.errors.SchemaErrors as error:
