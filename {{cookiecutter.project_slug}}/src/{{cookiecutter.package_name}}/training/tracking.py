@@ -4,12 +4,17 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import mlflow
 import psutil
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-DEFAULT_URI = "sqlite:///mlflow.db"
+from ..artifacts import write_atomic
+
+DATABASE = Path("mlflow.db")
+DEFAULT_URI = f"sqlite:///{DATABASE}"
 
 
 @contextmanager
@@ -19,7 +24,10 @@ def run(params: Any, run_id: str | None = None) -> Iterator[str]:
     A new run gets the parameters, and from MLflow itself the git commit. A `run_id` that is not
     known here is a new run.
     """
-    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_URI))
+    uri = os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_URI)
+    if uri == DEFAULT_URI and not DATABASE.exists():
+        write_atomic(DATABASE, _make_tables)
+    mlflow.set_tracking_uri(uri)
     mlflow.set_experiment(params.tracking.experiment)
     if run_id is not None and not mlflow.search_runs(
         filter_string=f"attributes.run_id = '{run_id}'", output_format="list"
@@ -31,6 +39,12 @@ def run(params: Any, run_id: str | None = None) -> Iterator[str]:
                 mlflow.log_params({f"{section}.{key}": value for key, value in values.items()})
             mlflow.log_param("seed", params.seed)
         yield active.info.run_id
+
+
+def _make_tables(path: Path) -> None:
+    """Make a database for runs: a process killed in the middle would leave half of its tables."""
+    path.unlink(missing_ok=True)
+    SqlAlchemyStore(f"sqlite:///{path}", "mlruns").engine.dispose()
 
 
 def peak_memory_mb() -> float:

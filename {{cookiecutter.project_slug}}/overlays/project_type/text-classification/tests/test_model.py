@@ -32,6 +32,10 @@ def label(predictor, text):
     return answer["label"]
 
 
+def logits(predictor, texts):
+    return predictor.logits(predictor.prepare(texts))
+
+
 @pytest.mark.parametrize(("text", "expected"), PLAIN)
 def test_plain_sentences_get_their_label(text, expected, predictor):
     assert label(predictor, text) == expected
@@ -64,6 +68,19 @@ def test_what_says_nothing_about_the_matter_changes_no_label(change, predictor):
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The tapp in the bathrom leaks.", "plumbing"),
+        ("The soket gives off sparcs.", "electrics"),
+        ("The lawn and the hegde need cuting.", "garden"),
+        ("My lapotp cannot open the emial program.", "computers"),
+    ],
+)
+def test_typing_errors_change_no_label(text, expected, predictor):
+    assert label(predictor, text) == expected
+
+
+@pytest.mark.parametrize(
     ("addition", "team"),
     [
         ("Water drips from the pipe under the sink.", "plumbing"),
@@ -83,13 +100,13 @@ def test_words_of_a_team_make_it_likelier(addition, team, predictor):
     "text", ["tap " * 20_000, "x" * 50_000, "水" * 5_000], ids=["words", "one word", "symbols"]
 )
 def test_a_text_of_any_length_is_answered(text, predictor):
-    [row] = predictor.probabilities([text])
+    [row] = predictor.probabilities(predictor.prepare([text]))
     assert np.isfinite(row).all()
 
 
 def test_what_lies_beyond_the_limit_changes_nothing(predictor):
     long = "The tap drips. " * 100
-    one, other = predictor.logits([long, long + "My laptop has a virus. " * 10])
+    one, other = logits(predictor, [long, long + "My laptop has a virus. " * 10])
     np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
@@ -98,15 +115,15 @@ ODD = [" ", "\x00", "🚰", "\u200b", "...", "[PAD] [MASK]", "ปั๊มน้
 
 @pytest.mark.parametrize("text", ODD, ids=ascii)
 def test_odd_texts_get_a_distribution_too(text, predictor):
-    [row] = predictor.probabilities([text])
+    [row] = predictor.probabilities(predictor.prepare([text]))
     assert row.sum() == pytest.approx(1)
     assert (row >= 0).all()
 
 
 def test_a_batch_is_answered_as_each_text_alone(predictor, notes):
     texts = [text * (1 + i % 5) for i, text in enumerate(notes["note"].head(64))]
-    together = predictor.logits(texts)
-    alone = np.concatenate([predictor.logits([text]) for text in texts])
+    together = logits(predictor, texts)
+    alone = np.concatenate([logits(predictor, [text]) for text in texts])
     np.testing.assert_allclose(together, alone, atol=1e-3)
 
 
@@ -139,7 +156,7 @@ def test_the_exported_model_computes_what_torch_computes(trained, predictor, not
     tokenizer = load_tokenizer(tokenizer_file, trained.params.model.max_tokens)
     with torch.inference_mode():
         expected = trained.model.head(embed_texts(trained.model, encode(tokenizer, texts)))
-    np.testing.assert_allclose(predictor.logits(texts), expected.numpy(), atol=1e-3)
+    np.testing.assert_allclose(logits(predictor, texts), expected.numpy(), atol=1e-3)
 
 
 def test_an_export_that_computes_something_else_is_refused(trained, monkeypatch):
@@ -149,7 +166,44 @@ def test_an_export_that_computes_something_else_is_refused(trained, monkeypatch)
     monkeypatch.setattr(torch.onnx, "export", lambda *given, **_: shutil.copy(written, given[2]))
     with pytest.raises(UserError, match="ONNX"):
         export.export(altered, *trained.exported[1:])
-    assert {path.name for path in Path().iterdir()} == {"params.yaml"}
+    assert not Path("models").exists()
+
+
+@pytest.fixture
+def export_again(trained, configure, monkeypatch):
+    """Export the trained model again, with other settings, into this test's folder."""
+    # The same weights give the same graph: there is no need to trace them anew.
+    written = trained.folder / "models" / "model.onnx"
+    monkeypatch.setattr(export, "write_onnx", lambda model, ids, path: shutil.copy(written, path))
+
+    def export_again(**settings):
+        model, backbone, valid, facts, _ = trained.exported
+        changes = {f"train.{name}": value for name, value in settings.items()}
+        params = configure({"model.backbone": str(backbone), **changes})
+        return export.export(copy.deepcopy(model), backbone, valid, dict(facts), params)
+
+    return export_again
+
+
+def test_int8_is_taken_where_accuracy_holds(export_again, trained, configure):
+    from {{cookiecutter.package_name}}.serving.predictor import Predictor
+
+    facts = export_again(int8=True)
+    assert facts["precision"] == "int8"
+    assert facts["fp32"]["accuracy"] - facts["int8"]["accuracy"] <= export.MAX_INT8_LOSS
+    sizes = [(f / "model.onnx").stat().st_size for f in (trained.folder / "models", Path("models"))]
+    assert sizes[1] < 0.3 * sizes[0]
+    assert facts["int8"]["megabytes"] == pytest.approx(sizes[1] / 1e6, abs=0.1)
+    small = Predictor.load(Path("models"), configure().serve)
+    assert [label(small, text) for text, _ in PLAIN] == [expected for _, expected in PLAIN]
+
+
+def test_int8_is_not_taken_where_accuracy_is_lost(export_again, monkeypatch, capsys):
+    monkeypatch.setattr(export, "write_int8", shutil.copy)
+    monkeypatch.setattr(export, "MAX_INT8_LOSS", -1)
+    facts = export_again(int8=True)
+    assert facts["precision"] == "fp32"
+    assert "train.int8: not taken" in capsys.readouterr().out
 
 
 def test_the_manifest_says_what_the_model_is_made_of(trained, predictor):
@@ -160,13 +214,17 @@ def test_the_manifest_says_what_the_model_is_made_of(trained, predictor):
     assert facts["version"] == facts["files"]["model.onnx"][:12]
     assert facts["onnx"]["max_difference"] < 1e-3
     assert facts["onnx"]["accuracy_lost"] == 0
+    assert facts["precision"] == "fp32"
+    assert {*facts["fp32"]} == {*facts["int8"]} == {"megabytes", "milliseconds_a_text", "accuracy"}
     assert facts["train_seconds"] > 0
     assert facts["peak_memory_mb"] > 50
 
 
 def test_training_leaves_nothing_half_done(trained):
     names = {path.name for path in trained.folder.iterdir()}
-    assert names <= {"params.yaml", "data", "models", "mlruns", "reports"}
+    assert names <= {"params.yaml", "data", "models", "mlruns", "reports", ".cache"}
+    # The torch weights of the exported model stay, for the benchmark; the checkpoint goes.
+    assert {path.name for path in (trained.folder / ".cache").iterdir()} == {"trained.safetensors"}
     assert {path.name for path in (trained.folder / "models").iterdir()} == {
         "model.onnx",
         "tokenizer.json",

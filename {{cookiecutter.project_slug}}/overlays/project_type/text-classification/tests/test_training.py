@@ -1,16 +1,21 @@
 """The training loop, on an encoder so small that each run takes a second."""
 
+import itertools
 import math
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from sklearn.utils.class_weight import compute_class_weight
+from torch import nn
 
+from {{cookiecutter.package_name}}.errors import UserError
 from {{cookiecutter.package_name}}.text import encode, load_tokenizer
+from {{cookiecutter.package_name}}.training import frozen, train
 from {{cookiecutter.package_name}}.training import model as models
-from {{cookiecutter.package_name}}.training import train
+from {{cookiecutter.package_name}}.training.checkpoint import CHECKPOINT, Checkpoint
 
 LABELS = ["computers", "electrics", "garden", "plumbing"]
 
@@ -46,11 +51,15 @@ def classifier(tiny_backbone):
 
 @pytest.fixture
 def fit(configure, classifier, lesson, monkeypatch):
-    """Train with these settings; return the model, its best epoch and what was logged."""
+    """Train with these settings; return the model, its checkpoint and what was logged.
+
+    A run with the name of an earlier one goes on from its checkpoint.
+    """
     # So small a model computes faster than threads can be told what to do.
     torch.set_num_threads(1)
+    names = itertools.count()
 
-    def fit(seed=13, **settings):
+    def fit(seed=13, name=None, **settings):
         logged = []
 
         def log_metrics(metrics, step):
@@ -65,8 +74,9 @@ def fit(configure, classifier, lesson, monkeypatch):
         changes = {f"train.{name}": value for name, value in {**small, **settings}.items()}
         params = configure({"seed": seed, **changes})
         model = classifier(params.train.dropout)
-        torch.manual_seed(params.seed)
-        return SimpleNamespace(model=model, best=train.fit(model, *lesson, params), logged=logged)
+        checkpoint = Checkpoint(name or next(names))
+        train.fit(model, *lesson, params, Accelerator(cpu=True), checkpoint)
+        return SimpleNamespace(model=model, best=checkpoint.best, logged=logged)
 
     return fit
 
@@ -150,8 +160,6 @@ def test_frozen_layers_stay_as_they_came_and_the_others_learn(layers, fit, class
     frozen = [f"backbone.encoder.layer.{n}." for n in range(layers)]
     frozen += ["backbone.embeddings."] if layers else []
     for name in before:
-        if name.startswith(("backbone.pooler.", "backbone.embeddings.position_ids")):
-            continue
         changed = not torch.equal(before[name], after[name])
         assert changed is not name.startswith(tuple(frozen)), name
 
@@ -193,7 +201,7 @@ def test_class_weights_go_from_none_to_those_of_scikit_learn(seed, configure):
     random = np.random.default_rng(seed)
     targets = np.concatenate([np.arange(4), random.choice(4, size=60, p=[0.6, 0.2, 0.15, 0.05])])
     none, half, full = (
-        train.class_weights(
+        train.weigh_classes(
             torch.tensor(targets), configure({"train.class_weight_power": power}).train
         )
         for power in (0.0, 0.5, 1.0)
@@ -203,3 +211,81 @@ def test_class_weights_go_from_none_to_those_of_scikit_learn(seed, configure):
     assert full.tolist() == pytest.approx(balanced.tolist(), rel=1e-5)
     assert half[targets].mean().item() == pytest.approx(1.0)
     assert (half[0] / half[3]).item() == pytest.approx((full[0] / full[3]).item() ** 0.5)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"patience": 1, "learning_rate": 5e-2}], ids=["all", "stops early"]
+)
+@pytest.mark.parametrize("interruptions", [[1], [7, 8], [9, 10, 20]], ids=str)
+def test_an_interrupted_run_ends_with_the_weights_of_one_that_was_not(
+    interruptions, settings, fit, monkeypatch
+):
+    settings = {"epochs": 4, "checkpoint_steps": 3, "freeze_layers": 1, **settings}
+    whole = fit(name="whole", **settings)
+
+    steps = itertools.count(1)
+
+    def clip_or_die(*arguments, **settings):
+        if next(steps) in interruptions:
+            raise InterruptedError
+        return clip(*arguments, **settings)
+
+    clip = nn.utils.clip_grad_norm_
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", clip_or_die)
+    for _ in interruptions:
+        with pytest.raises(InterruptedError):
+            fit(name="parts", **settings)
+    parts = fit(name="parts", **settings)
+    assert same(weights(parts.model), weights(whole.model))
+    assert parts.best == whole.best
+
+
+@pytest.mark.parametrize("killed_in_epoch", [1, 2])
+def test_a_run_that_dies_while_it_validates_validates_again(killed_in_epoch, fit, monkeypatch):
+    # An epoch is 8 steps: a checkpoint would be due right before the validation.
+    settings = {"epochs": 2, "checkpoint_steps": 1}
+    whole = fit(name="whole", **settings)
+    validations = itertools.count(1)
+
+    def validate_or_die(*arguments):
+        if next(validations) == killed_in_epoch:
+            raise InterruptedError
+        return validate(*arguments)
+
+    validate = train.validate
+    monkeypatch.setattr(train, "validate", validate_or_die)
+    with pytest.raises(InterruptedError):
+        fit(name="parts", **settings)
+    parts = fit(name="parts", **settings)
+    assert parts.best == whole.best
+    assert same(weights(parts.model), weights(whole.model))
+
+
+def test_a_cache_that_the_disk_has_no_room_for_is_refused(fit, monkeypatch):
+    usage = SimpleNamespace(total=1, used=1, free=1)
+    monkeypatch.setattr(frozen.shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(UserError, match=r"train\.cache_frozen: it needs .* set it to false"):
+        fit(freeze_layers=1, cache_frozen=True)
+
+
+def test_a_checkpoint_of_other_data_parameters_or_code_is_not_gone_on_from(fit):
+    fit(name="one")
+    assert Checkpoint("one").step > 0
+    assert Checkpoint("other").step == 0
+    content = CHECKPOINT.read_bytes()
+    for damaged in (b"", content[:1000], content[: len(content) // 2]):
+        CHECKPOINT.write_bytes(damaged)
+        assert Checkpoint("one").step == 0
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_caching_frozen_layers_changes_nothing_but_the_time(layers, fit):
+    plain, cached = (fit(freeze_layers=layers, cache_frozen=cache) for cache in (False, True))
+    for name, weight in weights(plain.model).items():
+        torch.testing.assert_close(weight, weights(cached.model)[name], rtol=1e-3, atol=1e-5)
+
+
+def test_an_encoder_that_passes_on_more_than_hidden_states_is_not_cached(fit, monkeypatch):
+    monkeypatch.setattr(models.Classifier, "run_layers", lambda self, hidden, mask, layers: hidden)
+    with pytest.raises(UserError, match=r"train\.cache_frozen"):
+        fit(freeze_layers=1, cache_frozen=True)

@@ -1,5 +1,6 @@
 """What the tests of a text classifier share: a small data set, a tiny encoder, a trained model."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ SETTINGS = {
     "data.label_column": "team",
     "data.group_column": "reporter",
     "data.test_source": None,
+    "data.near_duplicate_similarity": None,
     "data.valid_fraction": 0.1,
     "data.test_fraction": 0.2,
     "model.max_tokens": 64,
@@ -36,10 +38,15 @@ SETTINGS = {
     "train.patience": 2,
     "train.threads": 1,
     "train.precision": "fp32",
+    "train.cache_frozen": False,
+    "train.checkpoint_steps": 100,
+    "train.int8": False,
+    "train.review_precision": 0.9,
     "evaluate.bootstrap_samples": 200,
     "serve.threads": 1,
     "serve.max_body_bytes": 1_000_000,
-    "serve.review_below": 0.5,
+    "serve.review_below": None,
+    "serve.examples": ["The hedge covers the sign.", "I cannot log in since the update."],
 }
 
 
@@ -86,14 +93,12 @@ def tiny_backbone(tmp_path_factory):
     """An encoder of the same kind, untrained and so small that it trains in a second."""
     import torch
     from tokenizers import BertWordPieceTokenizer
-    from tokenizers.processors import BertProcessing
     from transformers import BertConfig, BertModel
 
     folder = tmp_path_factory.mktemp("tiny-backbone")
-    tokenizer = BertWordPieceTokenizer()
-    tokenizer.train([str(NOTES)], vocab_size=600, show_progress=False)
-    ends = [(name, tokenizer.token_to_id(name)) for name in ("[SEP]", "[CLS]")]
-    tokenizer.post_processor = BertProcessing(*ends)
+    words = sorted(set(re.findall(r"\w+|[^\w\s]", NOTES.read_text(encoding="utf-8").lower())))
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    tokenizer = BertWordPieceTokenizer({word: number for number, word in enumerate(vocabulary)})
     tokenizer.save(str(folder / "tokenizer.json"))
     torch.manual_seed(7)
     size = BertConfig(
@@ -142,7 +147,16 @@ def predictor(trained):
 @pytest.fixture
 def example_model():
     """What the model card says of training, as `train` writes it."""
-    return {"backbone": "encoder", "max_tokens": 64, "validation": {"epoch": 2, "loss": 0.31}}
+    size = {"megabytes": 90.9, "milliseconds_a_text": 5.7, "accuracy": 0.91}
+    return {
+        "backbone": "encoder",
+        "max_tokens": 64,
+        "validation": {"epoch": 2, "loss": 0.31},
+        "temperature": 0.63,
+        "precision": "fp32",
+        "fp32": size,
+        "int8": {**size, "megabytes": 23.4, "milliseconds_a_text": 2.4},
+    }
 
 
 @pytest.fixture
@@ -165,6 +179,15 @@ def example_metrics():
             "difference": 0.08821,
             "interval_95": [0.0512, 0.1277],
         },
+        "calibration": {"temperature": 0.63, "ece_before": 0.1602, "ece_after": 0.0449},
+        "review": {
+            "target_precision": 0.95,
+            "threshold": 0.7022,
+            "coverage": 0.9288,
+            "precision": 0.9404,
+            "precision_interval_95": [0.9292, 0.9499],
+        },
+        "slices": {"1 to 9 words": {"rows": 40, "accuracy": 0.9, "interval_95": [0.77, 0.96]}},
         "per_class": {"left": row, "right": {**row, "rows": 360}},
         "train_seconds": 61.4,
         "peak_memory_mb": 1234.5,

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .config import Section, Serve, Tracking
+from .config import Section, Serve, Threads, Tracking
 
 Fraction = Annotated[float, Field(gt=0, le=1 / 3)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -19,6 +19,7 @@ class Data(Section):
     group_column: str | None = None
     test_source: str | None = None
     test_sha256: str | None = None
+    near_duplicate_similarity: Annotated[float, Field(ge=0.5, lt=1)] | None = 0.8
     valid_fraction: Fraction = 0.1
     test_fraction: Fraction = 0.2
 
@@ -41,8 +42,12 @@ class Train(Section):
     class_weight_power: Annotated[float, Field(ge=0, le=1)]
     freeze_layers: Annotated[int, Field(ge=0)]
     patience: Annotated[int, Field(ge=1)]
-    threads: Annotated[int, Field(ge=1, le=256)]
+    threads: Threads
     precision: Literal["auto", "fp32", "bf16"]
+    cache_frozen: bool
+    checkpoint_steps: Annotated[int, Field(ge=1)]
+    int8: bool
+    review_precision: Annotated[float, Field(gt=0, lt=1)]
 
 
 class Evaluate(Section):
@@ -50,7 +55,7 @@ class Evaluate(Section):
 
 
 class Serving(Serve):
-    review_below: Annotated[float, Field(ge=0, le=1)]
+    review_below: Annotated[float, Field(ge=0, le=1)] | None
 
 
 class Params(Section):

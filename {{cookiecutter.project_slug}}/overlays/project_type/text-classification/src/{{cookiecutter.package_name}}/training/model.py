@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from torch import nn
 from tqdm import tqdm
 from transformers import AutoModel
+from transformers.masking_utils import create_bidirectional_mask
 
 from ..data import sources
 from ..errors import UserError
@@ -34,20 +35,38 @@ class Classifier(nn.Module):
     def __init__(self, backbone: Any, n_classes: int, dropout: float) -> None:
         super().__init__()
         self.backbone: Any = backbone
+        self.frozen_layers = 0
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(backbone.config.hidden_size, n_classes)
 
-    def embed(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Return unit vectors (batch, hidden)."""
-        output = self.backbone(input_ids=input_ids, attention_mask=attention_mask)
-        hidden = output.last_hidden_state  # (batch, tokens, hidden)
+    def embed(self, inputs: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return unit vectors (batch, hidden).
+
+        inputs are token ids (batch, tokens), or what the frozen layers made of them (batch, tokens,
+        hidden).
+        """
+        if inputs.is_floating_point():
+            hidden = self.run_layers(inputs, attention_mask, slice(self.frozen_layers, None))
+        else:
+            output = self.backbone(input_ids=inputs, attention_mask=attention_mask)
+            hidden = output.last_hidden_state  # (batch, tokens, hidden)
         mask = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (batch, tokens, 1)
         mean = (hidden * mask).sum(dim=1) / mask.sum(dim=1)  # (batch, hidden)
         return nn.functional.normalize(mean, dim=-1)
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Return logits (batch, classes)."""
-        return self.head(self.dropout(self.embed(input_ids, attention_mask)))
+    def run_layers(
+        self, hidden: torch.Tensor, attention_mask: torch.Tensor, layers: slice
+    ) -> torch.Tensor:
+        """Return hidden states (batch, tokens, hidden) after some of the encoder's layers."""
+        config = self.backbone.config
+        mask = create_bidirectional_mask(config, hidden, attention_mask)
+        for layer in self.backbone.encoder.layer[layers]:
+            hidden = layer(hidden, mask)
+        return hidden
+
+    def forward(self, inputs: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return logits (batch, classes); see `embed` for inputs."""
+        return self.head(self.dropout(self.embed(inputs, attention_mask)))
 
     def start_from_prototypes(self, embeddings: torch.Tensor, targets: torch.Tensor) -> None:
         """Set each class's weights to its mean embedding (prototypes: Snell et al. 2017).
@@ -67,9 +86,20 @@ class Classifier(nn.Module):
         available = len(self.backbone.encoder.layer)
         if layers > available:
             raise UserError(f"train.freeze_layers: the backbone has {available} layers to freeze")
-        if layers:
-            self.backbone.embeddings.requires_grad_(False)
-            self.backbone.encoder.layer[:layers].requires_grad_(False)
+        self.frozen_layers = layers
+        for module in self._frozen():
+            module.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "Classifier":
+        """Set training mode, with dropout; what is frozen keeps computing the same."""
+        super().train(mode)
+        for module in self._frozen():
+            module.eval()
+        return self
+
+    def _frozen(self) -> list[nn.Module]:
+        layers = self.backbone.encoder.layer[: self.frozen_layers]
+        return [self.backbone.embeddings, *layers] if self.frozen_layers else []
 
 
 def fetch_backbone(model: Model) -> Path:
@@ -96,6 +126,7 @@ def load_backbone(folder: Path) -> Any:
     """Load an encoder from safetensors, never from a pickle."""
     try:
         backbone = AutoModel.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+        backbone.pooler = None  # of BERT, for another task: the mean over tokens takes its place
         len(backbone.encoder.layer)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())
@@ -108,10 +139,11 @@ def load_backbone(folder: Path) -> Any:
 def embed_texts(model: Classifier, ids: list[list[int]], batch_size: int = 64) -> torch.Tensor:
     """Return one unit vector a text, (texts, hidden), without gradients or dropout."""
     model.eval()
+    device = model.head.weight.device
     embeddings = torch.zeros(len(ids), model.head.in_features)
     lengths = np.array([len(row) for row in ids])
     with torch.inference_mode():
         for batch in tqdm(bucket(lengths, batch_size), desc="embedding", leave=False):
-            input_ids, attention_mask = map(torch.from_numpy, pad([ids[row] for row in batch]))
-            embeddings[torch.from_numpy(batch)] = model.embed(input_ids, attention_mask)
+            inputs = (torch.from_numpy(array).to(device) for array in pad([ids[i] for i in batch]))
+            embeddings[torch.from_numpy(batch)] = model.embed(*inputs).cpu()
     return embeddings

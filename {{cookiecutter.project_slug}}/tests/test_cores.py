@@ -1,0 +1,81 @@
+"""How many cores there are, by what Linux says of schedulers and control groups."""
+
+import os
+
+import pytest
+
+from {{cookiecutter.package_name}} import cores
+
+LINUX = pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="only Linux binds processes to cores"
+)
+MANY = 64
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """Return a function that makes the files of a machine, by path, and returns their root."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(MANY)), raising=False)
+
+    def machine(**files):
+        for name, text in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text + "\n")
+        return tmp_path
+
+    return machine
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [
+        ("max 100000", MANY),
+        ("200000 100000", 2),
+        ("250000 100000", 2),
+        ("50000 100000", 1),
+        ("9900000 100000", MANY),
+    ],
+)
+def test_a_quota_of_version_2_counts(quota, expected, machine):
+    files = {"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": quota}
+    assert cores.available(machine(**files)) == expected
+
+
+def test_a_quota_around_the_own_group_counts_too(machine):
+    files = {
+        "proc/self/cgroup": "0::/system.slice/api.service",
+        "sys/fs/cgroup/system.slice/api.service/cpu.max": "800000 100000",
+        "sys/fs/cgroup/system.slice/cpu.max": "300000 100000",
+    }
+    assert cores.available(machine(**files)) == 3
+
+
+@pytest.mark.parametrize(("quota", "expected"), [("-1", MANY), ("150000", 1), ("400000", 4)])
+def test_a_quota_of_version_1_counts(quota, expected, machine):
+    # The group has its path on the host, but a container sees its own files at the top.
+    files = {
+        "proc/self/cgroup": "9:name=systemd:/\n4:cpu,cpuacct:/docker/4711\n3:cpuset:/docker/4711",
+        "sys/fs/cgroup/cpu/cpu.cfs_quota_us": quota,
+        "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+    }
+    assert cores.available(machine(**files)) == expected
+
+
+def test_without_control_groups_the_scheduler_decides(machine):
+    assert cores.available(machine()) == MANY
+
+
+@LINUX
+def test_cores_that_this_process_is_kept_from_do_not_count():
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert cores.available() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def test_what_is_asked_for_wins():
+    assert cores.threads(7) == 7
+    assert cores.threads(None) == cores.available()
