@@ -139,3 +139,12 @@ def test_a_readme_without_its_two_markers_is_refused_and_kept(readme, refusal, m
 def test_without_metrics_there_is_no_report(refusal):
     [line] = refusal("report")
     assert line.startswith("error: " + str(artifacts.METRICS))
+
+
+def test_scores_of_another_model_are_not_reported(metrics, refusal):
+    readme = Path("README.md").read_text(encoding="utf-8")
+    artifacts.write_json(artifacts.METRICS, {**metrics, "model_version": "fedcba987654"})
+    [line] = refusal("report")
+    assert "fedcba987654" in line
+    assert "run evaluate again" in line
+    assert Path("README.md").read_text(encoding="utf-8") == readme

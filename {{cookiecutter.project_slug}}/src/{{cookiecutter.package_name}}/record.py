@@ -16,9 +16,12 @@ def run(params: Section) -> None:
     So overrides count, and so does a local data file that was edited in place.
     """
     values = params.model_dump(mode="json")
-    values["data"]["local_files"] = {
-        key: artifacts.sha256(Path(source))
+    sources = {
+        key: Path(source).expanduser()
         for key, source in values["data"].items()
-        if isinstance(source, str) and key.endswith("source") and Path(source).is_file()
+        if isinstance(source, str) and key.endswith("source")
+    }
+    values["data"]["local_files"] = {
+        key: artifacts.sha256(path) for key, path in sources.items() if path.is_file()
     }
     RECORD.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")

@@ -1,5 +1,6 @@
 """How every figure looks, and the one that every project type draws."""
 
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -8,7 +9,7 @@ matplotlib.use("Agg")  # draws files, on machines without a screen too
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from ..artifacts import REPORTS
+from ..artifacts import REPORTS, write_atomic
 
 ACCENT, MUTED = "#0b6e75", "#b8bfc6"
 STYLE: Any = {
@@ -39,7 +40,9 @@ def comparison(metrics: dict[str, Any], metric: str, name: str) -> None:
 
 def save(figure: Figure, name: str) -> None:
     """Write the figure to `reports/figures/` and close it."""
-    folder = REPORTS / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / name, metadata={"Software": None})
+
+    def write(path: Path) -> None:
+        figure.savefig(path, format=Path(name).suffix[1:], metadata={"Software": None})
+
+    write_atomic(REPORTS / "figures" / name, write)
     plt.close(figure)

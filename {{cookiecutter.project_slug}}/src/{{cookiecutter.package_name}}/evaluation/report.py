@@ -7,7 +7,7 @@ from typing import Any
 from ..about import about_project
 from ..artifacts import METRICS, MODELS, PROCESSED, REPORTS, read_manifest, write_atomic
 from ..errors import UserError
-from .figures import CAPTIONS, model_card_sections
+from .figures import CAPTIONS, highlights, model_card_sections
 from .results import table, verdict
 
 README = Path("README.md")
@@ -19,13 +19,18 @@ def run(params: Any) -> None:
     if not METRICS.is_file():
         raise UserError(f"{METRICS}: not written yet; run evaluate first")
     metrics = json.loads(METRICS.read_text(encoding="utf-8"))
+    data, model = read_manifest(PROCESSED, "data"), read_manifest(MODELS, "train")
+    if metrics["model_version"] != model["version"]:
+        raise UserError(
+            f"{METRICS} is of model {metrics['model_version']}, and {MODELS} holds "
+            f"{model['version']}; run evaluate again"
+        )
     readme = README.read_text(encoding="utf-8")
     before, _, rest = readme.partition(START)
     old, end, after = rest.partition(END)
     if not end or START in old + after or END in before + after:
         raise UserError(f"{README}: put {START} and then {END} once each where results belong")
     _write(README, f"{before}{START}\n{results_section(metrics)}\n{END}{after}")
-    data, model = read_manifest(PROCESSED, "data"), read_manifest(MODELS, "train")
     _write(REPORTS / "model_card.md", model_card(metrics, data, model))
     print(f"wrote the results section of {README} and {REPORTS / 'model_card.md'}")
 
@@ -38,11 +43,13 @@ def results_section(metrics: dict[str, Any]) -> str:
             f"On {rows['test']:,} held-out rows (trained on {rows['train']:,}):",
             table(metrics),
             f"**{verdict(metrics)}.** {_intervals(metrics)}",
+            highlights(metrics),
             *(f"![{caption}](reports/figures/{name})" for name, caption in CAPTIONS.items()),
             f"Model `{metrics['model_version']}`, trained in {metrics['train_seconds']:.0f} s with "
             f"{metrics['peak_memory_mb']:.0f} MB of memory. Every number comes from "
             "[`reports/metrics.json`](reports/metrics.json); "
-            "[the model card](reports/model_card.md) has more.",
+            "[the model card](reports/model_card.md) has more, and "
+            "[`reports/errors.md`](reports/errors.md) shows where the model errs.",
         ]
     )
 

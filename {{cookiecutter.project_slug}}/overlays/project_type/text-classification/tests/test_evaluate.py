@@ -118,8 +118,35 @@ def test_class_names_with_markup_are_drawn_as_they_are(example_metrics):
     row = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "rows": 4.0}
     rows = dict.fromkeys(names, row)
     targets = np.array([0, 1, 2, 0])
-    figures.draw({**example_metrics, "per_class": rows}, targets, targets, names)
+    probabilities = np.eye(3)[targets]
+    valid = (targets, probabilities)
+    figures.draw({**example_metrics, "per_class": rows}, targets, probabilities, valid, names)
     assert {path.name for path in Path("reports/figures").iterdir()} >= set(figures.CAPTIONS)
+
+
+def test_the_threshold_for_review_is_that_of_the_artifact(metrics, held_out, predictor):
+    review = metrics["review"]
+    answers = predictor.predict(held_out["text"].tolist())
+    accepted = [not answer["needs_review"] for answer in answers]
+    is_right = [a["label"] == label for a, label in zip(answers, held_out["label"], strict=True)]
+    assert review["threshold"] == predictor.manifest["review"]["threshold"]
+    assert review["target_precision"] == 0.9
+    assert review["coverage"] == pytest.approx(np.mean(accepted))
+    assert review["precision"] == pytest.approx(np.mean(np.array(is_right)[accepted]))
+
+
+def test_calibration_is_reported_before_and_after(metrics, predictor):
+    calibration = metrics["calibration"]
+    assert calibration["temperature"] == predictor.manifest["temperature"]
+    assert calibration["ece_after"] == metrics["model"]["ece"]
+    assert 0 <= calibration["ece_before"] <= 1
+
+
+def test_where_the_model_errs_is_written_down(evaluated, metrics, predictor):
+    text = (evaluated / "reports/errors.md").read_text(encoding="utf-8")
+    assert predictor.version in text
+    for name in metrics["slices"]:
+        assert f"| {name} |" in text
 
 
 def test_a_model_of_another_split_is_not_evaluated(trained, configure, run, refusal):

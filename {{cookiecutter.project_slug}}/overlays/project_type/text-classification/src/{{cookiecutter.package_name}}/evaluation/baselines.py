@@ -13,16 +13,16 @@ from .scores import macro_f1
 Splits = dict[str, tuple[pd.Series, np.ndarray]]  # name: texts (rows,), class indices (rows,)
 
 
-def predict_with_baselines(splits: Splits, n_classes: int, model: Model) -> dict[str, np.ndarray]:
+def predict_with_baselines(
+    splits: Splits, embeddings: dict[str, np.ndarray], n_classes: int
+) -> dict[str, np.ndarray]:
     """Return the probabilities (test rows, classes) of each baseline."""
     counts = np.bincount(splits["train"][1], minlength=n_classes)
     majority = np.eye(n_classes)[np.full(len(splits["test"][0]), counts.argmax())]
     return {
         "majority class": majority,
         "TF-IDF + logistic regression": _logistic_regression(splits, _tfidf(splits)),
-        "frozen embeddings + logistic regression": _logistic_regression(
-            splits, _frozen_embeddings(splits, model)
-        ),
+        "frozen embeddings + logistic regression": _logistic_regression(splits, embeddings),
     }
 
 
@@ -31,7 +31,8 @@ def _tfidf(splits: Splits) -> dict[str, np.ndarray]:
     return {name: vectorizer.transform(texts) for name, (texts, _) in splits.items()}
 
 
-def _frozen_embeddings(splits: Splits, model: Model) -> dict[str, np.ndarray]:
+def frozen_embeddings(splits: Splits, model: Model) -> dict[str, np.ndarray]:
+    """Return what the encoder, as it comes, makes of each split: (rows, hidden) by name."""
     folder = fetch_backbone(model)
     tokenizer = load_tokenizer(folder / "tokenizer.json", model.max_tokens)
     encoder = Classifier(load_backbone(folder), n_classes=1, dropout=0.0)

@@ -7,38 +7,49 @@ import numpy as np
 import torch
 from sklearn.metrics import precision_recall_fscore_support
 
-from .. import artifacts
+from .. import artifacts, cores
 from ..data.prepare import SPLITS, read_split
 from ..errors import UserError
 from ..params import Params
 from ..serving.predictor import Predictor
 from ..training import tracking
-from . import figures, results
-from .baselines import predict_with_baselines
+from . import error_analysis, figures, results
+from .baselines import frozen_embeddings, predict_with_baselines
+from .confidence import calibration, review
 from .intervals import interval_95
 from .scores import expected_calibration_error, macro_f1
 
 
 def run(params: Params) -> None:
-    """Score model and baselines on the same rows; write `reports/metrics.json` and figures."""
+    """Score model and baselines on the same rows; write `reports/`: metrics, figures, errors."""
     data = artifacts.read_manifest(artifacts.PROCESSED, made_by="data")
     predictor = Predictor.load(artifacts.MODELS, params.serve)
     if predictor.manifest["splits"] != data["files"]:
         # Another split would put rows that this model was trained on into the test set.
         raise UserError("models/ comes from another split than data/processed/; run train again")
-    torch.set_num_threads(params.train.threads)
+    torch.set_num_threads(cores.threads(params.train.threads))
     labels = predictor.labels
     splits = {
         name: (rows["text"], rows["label"].map(labels.index).to_numpy())
         for name, rows in ((name, read_split(name)) for name in SPLITS)
     }
-    texts, targets = splits["test"]
+    train, valid, test = (splits[name] for name in SPLITS)
 
     print("evaluating the exported model and three baselines")
-    probabilities = predictor.probabilities(texts.tolist())
-    baselines = predict_with_baselines(splits, len(labels), params.model)
-    report = compare(targets, probabilities, baselines, labels, params)
-    figures.draw(report, targets, probabilities.argmax(axis=1), labels)
+    ours, ours_on_valid = (
+        predictor.probabilities(predictor.prepare(texts.tolist())) for texts, _ in (test, valid)
+    )
+    embeddings = frozen_embeddings(splits, params.model)
+    baselines = predict_with_baselines(splits, embeddings, len(labels))
+    report = {
+        **compare(test[1], ours, baselines, labels, params),
+        "calibration": calibration(test[1], ours, predictor.manifest["temperature"]),
+        "review": review(test[1], ours, predictor),
+        "slices": error_analysis.slices(train, test, ours.argmax(axis=1)),
+    }
+    figures.draw(report, test[1], ours, (valid[1], ours_on_valid), labels)
+    doubtful = error_analysis.doubtful_labels(embeddings["train"], train[1])
+    error_analysis.write(report, train, test, ours, doubtful, labels, predictor.version)
     results.write(predictor.manifest, data, report)
     with tracking.run(params, predictor.manifest["tracking_run"]):
         mlflow.log_metrics({f"test_{name}": value for name, value in report["model"].items()})

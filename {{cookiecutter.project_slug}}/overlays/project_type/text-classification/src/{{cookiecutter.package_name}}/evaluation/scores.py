@@ -20,7 +20,19 @@ def expected_calibration_error(targets: np.ndarray, probabilities: np.ndarray) -
 
     targets (rows,) class indices, probabilities (rows, classes).
     """
+    rows, confidence, accuracy = reliability(targets, probabilities)
+    return float((rows * np.abs(confidence - accuracy)).sum() / len(targets))
+
+
+def reliability(
+    targets: np.ndarray, probabilities: np.ndarray, n_bins: int = 15
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows, mean confidence and accuracy of each bin of confidence, (bins,); 0 if empty."""
     confidence = probabilities.max(axis=1)
-    surplus = confidence - (probabilities.argmax(axis=1) == targets)
-    bins = np.minimum((confidence * 15).astype(int), 14)
-    return float(np.abs(np.bincount(bins, surplus)).sum() / len(targets))
+    is_right = probabilities.argmax(axis=1) == targets
+    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    rows = np.bincount(bins, minlength=n_bins)
+    mean_confidence, accuracy = (
+        np.bincount(bins, each, n_bins) / np.maximum(rows, 1) for each in (confidence, is_right)
+    )
+    return rows, mean_confidence, accuracy
