@@ -1,5 +1,6 @@
 """What the API does whatever the model is: here a stand-in that loads when it is told to."""
 
+import asyncio
 import json
 import logging
 import re
@@ -8,6 +9,7 @@ import threading
 import time
 from types import SimpleNamespace
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
@@ -15,10 +17,12 @@ from {{cookiecutter.package_name}} import artifacts
 from {{cookiecutter.package_name}}.about import about_project
 from {{cookiecutter.package_name}}.errors import UserError
 from {{cookiecutter.package_name}}.serving import app
+from {{cookiecutter.package_name}}.serving.middleware import MAX_PENDING
 
 LIMIT = 2000
 TITLE = 'Notes <on> "things"'
 VERSION = "0123456789ab"
+EXAMPLES = ["one", "<another>"]
 
 
 @pytest.fixture
@@ -39,7 +43,8 @@ def model(monkeypatch):
 @pytest.fixture
 def application(model, write_params):
     """The application, not yet started."""
-    return app.create_app(write_params({"serve.title": TITLE, "serve.max_body_bytes": LIMIT}))
+    settings = {"title": TITLE, "max_body_bytes": LIMIT, "examples": EXAMPLES}
+    return app.create_app(write_params({f"serve.{key}": value for key, value in settings.items()}))
 
 
 @pytest.fixture
@@ -100,6 +105,7 @@ def test_the_model_route_says_which_model_answers(client):
         "model_version": VERSION,
         "data_sha256": "d" * 64,
         "metrics": None,
+        "examples": EXAMPLES,
     }
 
 
@@ -123,6 +129,23 @@ def test_pages_need_nothing_from_other_hosts(client):
                 assert client.get(asset).status_code == 200, asset
 
 
+@pytest.mark.parametrize("route", ["/", "/static/page.js"])
+def test_the_page_is_kept_to_itself_and_up_to_date(route, client):
+    headers = client.get(route).headers
+    policy = headers["content-security-policy"].split("; ")
+    assert "default-src 'none'" in policy
+    allowed = {source for rule in policy for source in rule.split()[1:]}
+    assert allowed == {"'none'", "'self'"}
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert client.get(route, headers={"If-None-Match": headers["etag"]}).status_code == 304
+
+
+@pytest.mark.parametrize("path", ["", ".", "no.js", "%2e%2e/app.py", "..%5capp.py", "%00"])
+def test_only_the_page_s_own_files_are_served(path, client):
+    assert client.get(f"/static/{path}").status_code == 404
+
+
 def test_the_documentation_lists_the_routes(client):
     schema = client.get("/openapi.json").json()
     assert {"/health", "/ready", "/model"} < set(schema["paths"])
@@ -143,6 +166,33 @@ def test_a_body_over_the_limit_gets_a_413(size, chunked, client):
 def test_a_body_at_the_limit_is_read(client):
     answer = client.post("/health", content=b"x" * LIMIT)
     assert answer.status_code == 405  # read, and routed to where only GET is answered
+
+
+def test_more_than_the_event_loop_can_handle_is_refused_before_it_is_read(application):
+    application.state.batcher = SimpleNamespace(check=lambda: None, requests=0)
+    may_answer = asyncio.Event()
+
+    @application.api_route("/slow", methods=["GET", "POST"])
+    async def slow():
+        await may_answer.wait()
+
+    async def scenario():
+        transport = httpx.ASGITransport(application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            running = [asyncio.create_task(client.post("/slow")) for _ in range(MAX_PENDING + 1)]
+            await asyncio.sleep(0.1)
+            refused = await client.post("/slow", content=b"x" * (LIMIT + 1))
+            application.state.batcher.requests = 1  # one of them now waits for the model
+            running += [asyncio.create_task(client.post("/slow"))]
+            running += [asyncio.create_task(client.get("/slow"))]
+            await asyncio.sleep(0.1)
+            may_answer.set()
+            return refused, await asyncio.gather(*running)
+
+    refused, answers = asyncio.run(scenario())
+    assert refused.status_code == 503
+    assert int(refused.headers["retry-after"]) >= 1
+    assert {answer.status_code for answer in answers} == {200}
 
 
 def test_what_is_not_there_is_said_in_json(client):

@@ -24,10 +24,16 @@ class Tracking(Section):
     experiment: str
 
 
+Example = Annotated[str, Field(min_length=1, max_length=1_000)]
+Threads = Annotated[int, Field(ge=1, le=256)] | None  # None: as many as there are cores to use
+
+
 class Serve(Section):
     title: str
-    threads: Annotated[int, Field(ge=1, le=256)]
+    threads: Threads
+    max_wait_seconds: Annotated[float, Field(gt=0, le=60)]
     max_body_bytes: Annotated[int, Field(ge=1_000)]
+    examples: Annotated[list[Example], Field(max_length=12)] = []
 
 
 P = TypeVar("P", bound=Section)

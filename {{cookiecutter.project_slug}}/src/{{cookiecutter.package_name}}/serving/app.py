@@ -5,27 +5,31 @@ import json
 import logging
 import signal
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
+from .. import cores
 from ..about import about_project
 from ..artifacts import METRICS, MODELS
 from ..errors import UserError
 from ..params import Params
+from .batching import Batcher, OverloadError, give_way
 from .dependencies import NOT_READY, Model
-from .middleware import Middleware
-from .predictor import Predictor
+from .middleware import Middleware, overloaded
+from .page import Page
+from .predictor import MAX_COST, Predictor
 from .routes import router
 
-PAGE = Path(__file__).parent / "static" / "index.html"
 log = logging.getLogger(__package__)
 
 
@@ -34,23 +38,32 @@ def create_app(params: Params, models: Path = MODELS) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.predictor = None
         loading = asyncio.create_task(_load(app, models, params))
         yield
         loading.cancel()
+        if app.state.batcher:
+            app.state.batcher.close()
 
     about = about_project()
     # FastAPI whose /docs needs no content delivery network.
     app = FastAPIOffline(title=params.serve.title, version=about["Version"], lifespan=lifespan)
     app.description = about["Summary"]
+    app.state.predictor = app.state.batcher = None
+    app.state.has_failed = False
     app.add_middleware(Middleware, max_body_bytes=params.serve.max_body_bytes)
     app.add_exception_handler(RequestValidationError, _unfit)
     app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(OverloadError, _overloaded)
     app.include_router(router)
+    page = Page()
 
     @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(PAGE)
+    async def start(request: Request) -> Response:
+        return await page.get_response("index.html", request.scope)
+
+    @app.get("/static/{path:path}", include_in_schema=False)
+    async def static(path: str, request: Request) -> Response:
+        return await page.get_response(path, request.scope)
 
     @app.get("/health", tags=["operation"])
     async def health() -> dict[str, str]:
@@ -71,6 +84,7 @@ def create_app(params: Params, models: Path = MODELS) -> FastAPI:
             "model_version": predictor.version,
             "data_sha256": predictor.manifest["data_sha256"],
             "metrics": _held_out_metrics(predictor.version),
+            "examples": params.serve.examples,
         }
 
     @app.get("/metrics", include_in_schema=False)
@@ -82,11 +96,18 @@ def create_app(params: Params, models: Path = MODELS) -> FastAPI:
 
 async def _load(app: FastAPI, models: Path, params: Params) -> None:
     try:
-        app.state.predictor = await asyncio.to_thread(Predictor.load, models, params.serve)
-        log.info("model %s is ready", app.state.predictor.version)
+        # The threads that a library starts are as nice as the one that loads it.
+        with ThreadPoolExecutor(1, "load", give_way) as thread:
+            load = partial(Predictor.load, models, params.serve)
+            predictor = await asyncio.get_running_loop().run_in_executor(thread, load)
+        workers, max_wait = cores.threads(params.serve.threads), params.serve.max_wait_seconds
+        app.state.batcher = Batcher(predictor, workers, MAX_COST, max_wait)
+        app.state.predictor = predictor
+        log.info("model %s is ready on %d threads", predictor.version, workers)
     except UserError as error:
         # Without its model the service is of no use: end it, so that whoever runs it notices.
         log.critical("%s", error)
+        app.state.has_failed = True
         signal.raise_signal(signal.SIGTERM)
 
 
@@ -103,6 +124,10 @@ async def _unfit(request: Request, error: Any) -> JSONResponse:
     # The input itself is not echoed: it may be large, private, or not valid in JSON (NaN).
     problems = [{"loc": list(map(str, p["loc"])), "msg": p["msg"]} for p in error.errors()]
     return JSONResponse({"detail": problems}, 422)
+
+
+async def _overloaded(request: Request, error: Any) -> JSONResponse:
+    return overloaded(error)
 
 
 async def _refused(request: Request, error: Any) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""What happens to every request: an id, a limit on the body, a log line, and counters."""
+"""What happens to every request: an id, limits, a log line, and counters."""
 
 import asyncio
 import json
@@ -12,9 +12,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .batching import OverloadError
+
 REQUESTS = Counter("http_requests", "Requests by route and status", ["route", "status"])
 SECONDS = Histogram("http_request_seconds", "Time from request to answer", ["route"])
 BODY_SECONDS = 30
+MAX_PENDING = 64  # requests that the event loop reads or answers at a time
+CLIENT_GONE = 499  # as nginx logs it; nobody receives it
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 log = logging.getLogger(__package__)
 
@@ -25,17 +29,22 @@ class Middleware:
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._running = 0  # POST requests, from their whole body to their answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        if refusal := self._refuse(scope):
+            # Refusing has to be cheap: nothing is read, and there is no id and no line in the log.
+            REQUESTS.labels("unknown", refusal.status_code).inc()
+            return await refusal(scope, receive, send)
         start = time.perf_counter()
         given = Headers(scope=scope).get("x-request-id", "")
         entry = {
             "request_id": given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex,
             "method": scope["method"],
             "path": scope["path"],
-            "status": 500,
+            "status": CLIENT_GONE,
         }
 
         async def send_with_id(message: Message) -> None:
@@ -48,8 +57,11 @@ class Middleware:
             body = await self._read(receive)
             if isinstance(body, JSONResponse):
                 await body(scope, receive, send_with_id)
-            else:
-                await self._app(scope, _replay(body, receive), send_with_id)
+            elif body is not None:
+                await self._run(scope, body, receive, send_with_id)
+        except Exception:
+            entry["status"] = 500
+            raise
         finally:
             seconds = time.perf_counter() - start
             # The pattern, not the path: a scanner's made-up paths must not become new series.
@@ -58,13 +70,28 @@ class Middleware:
             SECONDS.labels(route).observe(seconds)
             log.info(json.dumps({**entry, "ms": round(seconds * 1000, 1)}))
 
-    async def _read(self, receive: Receive) -> bytes | JSONResponse:
-        """Return the whole body, or a refusal as soon as it is too long or too slow."""
+    def _refuse(self, scope: Scope) -> JSONResponse | None:
+        """Return a refusal if the model or the event loop has too much to do for one more."""
+        batcher = scope["app"].state.batcher
+        if batcher is None or scope["method"] != "POST":
+            return None
+        try:
+            batcher.check()
+            if self._running - batcher.requests > MAX_PENDING:
+                raise OverloadError(0)
+        except OverloadError as error:
+            return overloaded(error)
+        return None
+
+    async def _read(self, receive: Receive) -> bytes | JSONResponse | None:
+        """Return the whole body, or a refusal, or None if the client went away in its middle."""
         body, more = b"", True
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 while more:
                     message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
                     body += message.get("body", b"")
                     more = message.get("more_body", False)
                     if len(body) > self._max_body_bytes:
@@ -75,12 +102,26 @@ class Middleware:
             return JSONResponse({"detail": detail}, 408)
         return body
 
+    async def _run(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        """Run the application, or stop it as soon as the client has gone."""
+        messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        gone = asyncio.ensure_future(receive())  # after the body nothing comes but a disconnect
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives the body that was read, then whatever comes after it."""
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        async def replay() -> Message:
+            return messages.pop() if messages else await asyncio.shield(gone)
 
-    async def receive_again() -> Message:
-        return messages.pop() if messages else await receive()
+        running = asyncio.ensure_future(self._app(scope, replay, send))
+        self._running += (is_post := scope["method"] == "POST")
+        try:
+            await asyncio.wait([running, gone], return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
+        finally:
+            self._running -= is_post
+            gone.cancel()
+            running.cancel()
 
-    return receive_again
+
+def overloaded(error: OverloadError) -> JSONResponse:
+    """Return the answer to a request that the queue has no room for."""
+    return JSONResponse({"detail": str(error)}, 503, {"Retry-After": str(error.retry_after)})

@@ -133,6 +133,9 @@ def test_the_model_route_names_the_model_that_answers(client, predictor):
     [
         ('predictions_total{label="plumbing"}', 3),
         ("inference_seconds_count", 1),
+        ("batch_items_sum", 3),
+        ("queue_wait_seconds_count", 3),
+        ("prediction_confidence_count", 3),
         ('http_requests_total{route="/predict",status="200"}', 1),
     ],
 )

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from .. import artifacts
+from .. import artifacts, cores
 from ..errors import UserError
 from ..params import Serving
 from ..text import bucket, encode, load_tokenizer, pad
 
+MAX_COST = 256  # tokens answered together: more would hold up the next batch, and gain little
 BATCH_SIZE = 32
+Ids = list[int]  # of the tokens of a text
 
 
 class Predictor:
@@ -20,9 +22,10 @@ class Predictor:
 
     def __init__(self, folder: Path, manifest: dict[str, Any], settings: Serving) -> None:
         options = onnxruntime.SessionOptions()
-        # The default counts the host's cores, not those this process may use.
-        options.intra_op_num_threads = settings.threads
-        options.inter_op_num_threads = 1
+        # Several threads may ask at a time, and share this many. One that waits sleeps: it would
+        # take its core from the others.
+        options.intra_op_num_threads = cores.threads(settings.threads)
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
             os.fspath(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
@@ -30,7 +33,6 @@ class Predictor:
         self._review_below = settings.review_below
         self.manifest = manifest
         self.labels: list[str] = manifest["labels"]
-        self.version: str = manifest["version"]
 
     @classmethod
     def load(cls, folder: Path, settings: Serving) -> "Predictor":
@@ -38,36 +40,58 @@ class Predictor:
         manifest = artifacts.read_manifest(folder, made_by="train")
         try:
             predictor = cls(folder, manifest, settings)
-            predictor.logits(["warm up"])
+            predictor.predict(["warm up"])
         except Exception as error:  # onnxruntime's own kinds, or a key that the manifest lacks
             reason = f"{type(error).__name__}: {' '.join(str(error).split()):.200}"
             raise UserError(f"{folder}: cannot be loaded ({reason}); run train again") from error
         return predictor
 
-    def logits(self, texts: list[str]) -> np.ndarray:
+    @property
+    def version(self) -> str:
+        """Return the first digits of the hash of the model's file."""
+        return self.manifest["version"]
+
+    @property
+    def review_below(self) -> float:
+        """Return the confidence below which a person should look."""
+        chosen = self.manifest["review"]["threshold"]
+        return chosen if self._review_below is None else self._review_below
+
+    def prepare(self, texts: list[str]) -> list[Ids]:
+        """Return what the model takes for each text; its length is what answering it costs."""
+        return encode(self._tokenizer, texts)
+
+    def logits(self, ids: list[Ids]) -> np.ndarray:
         """Return one row of scores a text, float32 (texts, classes)."""
-        ids = encode(self._tokenizer, texts)
-        logits = np.empty((len(texts), len(self.labels)), dtype=np.float32)
+        logits = np.empty((len(ids), len(self.labels)), dtype=np.float32)
         for batch in bucket(np.array([len(row) for row in ids]), BATCH_SIZE):
             input_ids, attention_mask = pad([ids[row] for row in batch])
             feed = {"input_ids": input_ids, "attention_mask": attention_mask}
             logits[batch] = self._session.run(["logits"], feed)[0]
         return logits
 
-    def probabilities(self, texts: list[str]) -> np.ndarray:
+    def probabilities(self, ids: list[Ids]) -> np.ndarray:
         """Return one distribution a text, float64 (texts, classes), each row summing to 1."""
-        logits = self.logits(texts).astype(np.float64)
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
+        return softmax(self.logits(ids))
 
-    def predict(self, texts: list[str]) -> list[dict[str, Any]]:
+    def answer(self, ids: list[Ids]) -> list[dict[str, Any]]:
         """Return label, confidence, probabilities by label and needs_review for each text."""
         return [
             {
                 "label": self.labels[row.argmax()],
                 "confidence": float(row.max()),
                 "probabilities": dict(zip(self.labels, row.tolist(), strict=True)),
-                "needs_review": bool(row.max() < self._review_below),
+                "needs_review": bool(row.max() < self.review_below),
             }
-            for row in self.probabilities(texts)
+            for row in self.probabilities(ids)
         ]
+
+    def predict(self, texts: list[str]) -> list[dict[str, Any]]:
+        """Return the answer to each text."""
+        return self.answer(self.prepare(texts))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities (rows, classes), float64, each row summing to 1."""
+    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)

@@ -6,10 +6,12 @@ from fastapi import APIRouter
 from prometheus_client import Counter, Histogram
 from pydantic import BaseModel, Field
 
-from .dependencies import NOT_READY, Model
+from .dependencies import REFUSALS, Model, Queue
 
-INFERENCE = Histogram("inference_seconds", "Time the model takes for one request")
 PREDICTIONS = Counter("predictions", "Predictions by label", ["label"])
+CONFIDENCE = Histogram(
+    "prediction_confidence", "Confidence of predictions", buckets=[n / 10 for n in range(1, 11)]
+)
 REVIEWS = Counter("predictions_needing_review", "Predictions below the confidence threshold")
 
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
@@ -34,13 +36,14 @@ class PredictResponse(BaseModel):
 router = APIRouter()
 
 
-@router.post("/predict", tags=["model"], responses=NOT_READY)
-def predict(body: PredictRequest, model: Model) -> PredictResponse:
+@router.post("/predict", tags=["model"], responses=REFUSALS)
+async def predict(body: PredictRequest, model: Model, queue: Queue) -> PredictResponse:
     """Label each text; `needs_review` says that the model is too unsure to be taken at its word."""
-    # A plain `def` runs in a thread of its own: the event loop stays free while the model works.
-    with INFERENCE.time():
-        predictions = [Prediction(**answer) for answer in model.predict(body.texts)]
-    for prediction in predictions:
+    answer = PredictResponse(
+        model_version=model.version, predictions=await queue.submit(body.texts)
+    )
+    for prediction in answer.predictions:
         PREDICTIONS.labels(prediction.label).inc()
+        CONFIDENCE.observe(prediction.confidence)
         REVIEWS.inc(prediction.needs_review)
-    return PredictResponse(model_version=model.version, predictions=predictions)
+    return answer
