@@ -19,7 +19,10 @@ VERBS = {
     "pipeline": ("pipeline", "all of the above, skipping what is up to date"),
     "predict": ("serving.predict", "one prediction on the command line"),
     "serve": ("serving.serve", "the API on HOST and PORT (default 127.0.0.1:8000)"),
+    "bench": ("bench", "this API against other ways to serve its model"),
 }
+# what a verb's `run` takes besides the parameters
+EXTRA = {"predict": ["inputs"], "pipeline": ["overrides"], "bench": ["overrides"]}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,8 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         "".join(getattr(options, "inputs", [])).encode()  # what no UTF-8 was is refused below
         params = config.load(Params, options.overrides)
         module = importlib.import_module(f".{VERBS[options.verb][0]}", __package__)
-        extra = {"predict": ["inputs"], "pipeline": ["overrides"]}.get(options.verb, [])
-        module.run(params, *(getattr(options, name) for name in extra))
+        module.run(params, *(getattr(options, name) for name in EXTRA.get(options.verb, [])))
     except (UserError, OSError, ModuleNotFoundError, UnicodeEncodeError) as error:
         # Of the four, a missing module means an environment made for less than this verb.
         hint = "; run `make setup`" if isinstance(error, ModuleNotFoundError) else ""

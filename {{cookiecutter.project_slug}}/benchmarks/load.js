@@ -1,0 +1,50 @@
+// What the simulated clients do: load.py runs this with k6 and reads what it writes.
+import http from "k6/http";
+import exec from "k6/execution";
+import { SharedArray } from "k6/data";
+import { Counter, Trend } from "k6/metrics";
+import { sleep } from "k6";
+
+// Bodies as strings, held once for all clients.
+const bodies = new SharedArray("bodies", () => JSON.parse(open(__ENV.BODIES)));
+const settings = { headers: { "Content-Type": "application/json" } };
+const counters = { 200: new Counter("status_200"), 503: new Counter("status_503") };
+const other = new Counter("status_other");
+const milliseconds = new Trend("milliseconds_200");
+const recovery = new Trend("recovery_milliseconds");
+const attempts = new Counter("recovery_attempts");
+
+export const options = JSON.parse(__ENV.OPTIONS);
+
+function post() {
+  // In turn, so that every server gets the same bodies in the same order.
+  const body = bodies[exec.scenario.iterationInTest % bodies.length];
+  return http.post(__ENV.URL, body, settings);
+}
+
+export default function () {
+  const response = post();
+  (counters[response.status] || other).add(1);
+  if (response.status === 200) {
+    milliseconds.add(response.timings.duration);
+  } else if (response.status !== 503) {
+    console.error(`status ${response.status} ${response.error}`);
+  }
+}
+
+// How long after the end of the load an answer comes again.
+export function recover() {
+  const start = Date.now();
+  let response = post();
+  attempts.add(1);
+  while (response.status !== 200) {
+    sleep(0.02);
+    response = post();
+    attempts.add(1);
+  }
+  recovery.add(Date.now() - start);
+}
+
+export function handleSummary(data) {
+  return { [__ENV.RESULT]: JSON.stringify(data) };
+}

@@ -1,0 +1,146 @@
+"""One server that is measured: started, awaited, suspended, resumed, watched, stopped."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from {{ cookiecutter.package_name }}.errors import UserError
+
+FOLDER = Path(".cache/bench")
+START_SECONDS = 120
+STOP_SECONDS = 30
+GRACE_SECONDS = 3  # for processes that outlive the one that started them
+RESIDENT = re.compile(r"^Rss:\s+(\d+) kB", re.MULTILINE)
+PRIVATE = re.compile(r"^Private_\w+:\s+(\d+) kB", re.MULTILINE)
+
+
+# No proxy stands between the benchmark and its servers, whatever the environment says.
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Server:
+    """A command that serves on HOST and PORT, with all the processes that it starts."""
+
+    def __init__(
+        self,
+        name: str,
+        about: str,
+        command: list[str],
+        path: str,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name, self.about, self.path = name, about, path
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}{path}"
+        self.peak = 0  # bytes of memory, the most that was seen
+        self._command = command
+        self._variables = {
+            **os.environ,
+            **(variables or {}),
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+        }
+        self._log = FOLDER / f"{name.replace(' ', '-')}.log"
+        self._process: psutil.Popen | None = None
+
+    def start(self, body: str) -> float:
+        """Return the seconds from the start of the process to its first answer, to `body`."""
+        start = time.perf_counter()
+        with self._log.open("wb") as log:
+            self._process = psutil.Popen(
+                self._command, env=self._variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        while time.perf_counter() - start < START_SECONDS:
+            with suppress(OSError):
+                self.ask(body)
+                return time.perf_counter() - start
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.02)
+        lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
+        last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
+        raise UserError(f"{self.name} did not start: {last.strip():.200} (see {self._log})")
+
+    def ask(self, body: str) -> Any:
+        """Return the answer to one request, or raise an `OSError`."""
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url, body.encode(), headers)
+        with opener.open(request, timeout=START_SECONDS) as response:
+            return json.load(response)
+
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """Let it run inside the `with` block only."""
+        each(self._tree(), psutil.Process.resume)
+        try:
+            yield
+        finally:
+            self.suspend()
+
+    def suspend(self) -> None:
+        """Stop its processes from running; they keep their memory and their connections."""
+        each(self._tree(), psutil.Process.suspend)
+
+    def stop(self) -> None:
+        """End all its processes, those that do not want to end too."""
+        processes = self._tree()
+        each(processes, psutil.Process.resume)
+        each(processes[:1], psutil.Process.terminate)  # and it ends the others
+        psutil.wait_procs(processes[:1], STOP_SECONDS)
+        _, alive = psutil.wait_procs(processes, GRACE_SECONDS)
+        each(alive, psutil.Process.kill)
+        psutil.wait_procs(alive, GRACE_SECONDS)
+        self._process = None
+
+    def watch(self) -> None:
+        """Take note of its memory, if it is more than before."""
+        self.peak = max(self.peak, memory(self._tree()))
+
+    def _tree(self) -> list[psutil.Process]:
+        if self._process is None:
+            return []
+        try:
+            return [self._process, *self._process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+
+def each(processes: list[psutil.Process], action: Callable[[psutil.Process], None]) -> None:
+    """Do something to each process that is still there."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            action(process)
+
+
+def memory(processes: list[psutil.Process]) -> int:
+    """Return bytes resident: what is private to each process, and what they share, counted once.
+
+    For one process this is its resident set (RSS). Off Linux the resident sets are added up.
+    """
+    private, shared = 0, [0]
+    for process in processes:
+        try:
+            pages = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+            own = sum(map(int, PRIVATE.findall(pages)))
+            private += 1024 * own
+            shared.append(1024 * (int(RESIDENT.findall(pages)[0]) - own))
+        except (OSError, IndexError):
+            with suppress(psutil.NoSuchProcess):
+                private += process.memory_info().rss
+    return private + max(shared)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]

@@ -1,0 +1,135 @@
+"""The serving benchmark's own parts: what it says of a server has to be true of that server."""
+
+import asyncio
+import itertools
+import sys
+import time
+from collections import Counter
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from benchmarks import results, server, shutdown
+from benchmarks.load import Load
+
+from {{cookiecutter.package_name}}.errors import UserError
+
+# Answers every request with the number of a process that it has started.
+SERVER = """
+import http.server, json, os, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = json.dumps({"child": child.pid}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def started(workspace, monkeypatch):
+    """A server with a child process that has to be ended by force."""
+    monkeypatch.setattr(server, "GRACE_SECONDS", 0.5)
+    server.FOLDER.mkdir(parents=True)
+    one = server.Server("a server", "", [sys.executable, "-c", SERVER], "/")
+    try:
+        one.start("{}")
+        yield one
+    finally:
+        one.stop()
+
+
+def test_a_stopped_server_leaves_no_process_behind(started):
+    child = psutil.Process(started.ask("{}")["child"])
+    started.suspend()
+    deadline = time.monotonic() + 10
+    while child.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert child.status() == psutil.STATUS_STOPPED
+    started.stop()
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_suspended_server_answers_when_awake(started):
+    started.suspend()
+    with started.awake():
+        assert started.ask("{}")
+
+
+def test_memory_of_one_process_is_its_resident_set():
+    process = psutil.Process()
+    assert server.memory([process]) == pytest.approx(process.memory_info().rss, rel=0.05)
+
+
+def test_memory_that_processes_share_counts_once(started):
+    started.watch()
+    alone = server.memory([psutil.Process(started.ask("{}")["child"])])
+    resident = sum(p.memory_info().rss for p in psutil.Process().children(recursive=True))
+    assert alone < started.peak <= resident
+
+
+def test_a_server_that_does_not_start_says_why(workspace):
+    server.FOLDER.mkdir(parents=True)
+    command = [sys.executable, "-c", "raise SystemExit('no room')"]
+    broken = server.Server("a server", "", command, "/")
+    with pytest.raises(UserError, match="a server did not start: no room"):
+        broken.start("{}")
+
+
+@pytest.mark.parametrize("last_words", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"])
+def test_requests_without_a_whole_answer_are_lost(last_words):
+    """Three answers on one connection, then half an answer or none, then nobody listens."""
+    counts = Counter()
+
+    async def serve(reader, writer):
+        for _ in range(3):
+            await reader.readuntil(b"}")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await reader.readuntil(b"}")
+        listener.close()
+        writer.write(last_words)
+        writer.close()
+
+    async def run():
+        nonlocal listener
+        listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+        target = SimpleNamespace(port=listener.sockets[0].getsockname()[1], path="/")
+        await asyncio.wait_for(shutdown.client(target, itertools.repeat("{}"), b"", counts), 10)
+
+    listener = None
+    asyncio.run(run())
+    assert counts == {"200": 3, "lost": 1}
+
+
+def test_a_refused_connection_loses_nothing():
+    counts = Counter()
+    nobody = SimpleNamespace(port=server.free_port(), path="/")
+    asyncio.run(shutdown.client(nobody, itertools.repeat("{}"), b"", counts))
+    assert counts == {}
+
+
+def loads(*rates):
+    return {8: [Load(p50=1, p99=1, rate=rate, errors=0) for rate in rates]}
+
+
+@pytest.mark.parametrize(
+    ("goal", "is_met"),
+    [({"at_least": 3}, True), ({"at_least": 3.1}, False), ({"at_most": 2.9}, False)],
+)
+def test_ratios_are_those_of_each_round(goal, is_met):
+    ours = SimpleNamespace(name="ours")
+    # By round 2, 3 and 10 times; by medians it would be 20 / 5 = 4 times.
+    all_loads = {"ours": loads(20, 15, 50), "theirs": loads(10, 5, 5)}
+    measured = results.Measured([ours], {}, all_loads, None, [])
+    figure = results.ratio(measured, results.Goal("rate", 8, "theirs", **goal))
+    assert figure.value == 3
+    assert figure.is_met == is_met
+    assert "3.00 times (2.00 to 10.00)" in figure.measured
+
+
+def test_bench_runs_in_the_projects_folder_only(refusal):
+    (line,) = refusal("bench")
+    assert line == "error: benchmarks/: not found here; run this in the project's folder"
