@@ -45,12 +45,32 @@ def main(project_type: str) -> None:
                 "interval above 0",
             ),
             ("accuracy lost by ONNX", f"{100 * model['onnx']['accuracy_lost']:.2f} points", "0.1"),
+            *(calibration(metrics["calibration"]) if "calibration" in metrics else ()),
+            *(int8(model) if "int8" in model else ()),
             ("cold start", f"{cold_start_seconds(project):.2f} s", "2"),
             ("src/", f"{sum(code_lines(project)):,} lines of code, {sum(lines):,} in all", "1,500"),
             ("longest module", f"{max(lines)} lines", "300"),
         ]
+        bench = project / "reports" / "bench.json"
+        if bench.exists():
+            figures = json.loads(bench.read_text(encoding="utf-8"))["figures"]
+            rows += [(one["name"], one["measured"], one["target"]) for one in figures]
+        else:
+            print(f"for the figures of serving, run make bench in {project} first")
     for what, measured, target in rows:
-        print(f"{what:<55} {measured:<45} (target {target})")
+        print(f"{what:<58} {measured:<45} (target {target})")
+
+
+def calibration(errors: dict[str, float]) -> list[tuple[str, str, str]]:
+    """Return the row on the expected calibration error on the test set."""
+    measured = f"{errors['ece_after']:.3f}, before it {errors['ece_before']:.3f}"
+    return [("calibration error after temperature scaling", measured, "0.03")]
+
+
+def int8(model: dict) -> list[tuple[str, str, str]]:
+    """Return the row on what weights of 8 bits cost on the validation set, chosen or not."""
+    lost = model["fp32"]["accuracy"] - model["int8"]["accuracy"]
+    return [("accuracy lost by int8", f"{100 * lost:.2f} points", "0.5")]
 
 
 def generation_seconds(project_type: str) -> float:

@@ -101,6 +101,22 @@ def project(bake_in, tmp_path_factory):
     return bake_in(tmp_path_factory.mktemp("project"))
 
 
+@pytest.fixture(scope="session")
+def demo():
+    """Run `make demo` and return what it printed and the project that it left."""
+    result = subprocess.run(
+        ["make", "demo"], cwd=TEMPLATE, env=environment(), capture_output=True, encoding="utf-8"
+    )
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    project = next(path for path in (TEMPLATE / "build" / "demo").glob("*/"))
+    return result.stdout, BakedProject(project)
+
+
+def python(project):
+    """Return the path of the interpreter of a project's environment."""
+    return str(project.path / ".venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
+
+
 @pytest.fixture
 def command_line(tmp_path):
     """Return a function that runs cookiecutter's or cruft's CLI in an empty folder named out."""

@@ -17,20 +17,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from conftest import TEMPLATE, BakedProject, environment
+from conftest import BakedProject, environment, python
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def demo():
-    """Run `make demo` and return what it printed and the project that it left."""
-    result = subprocess.run(
-        ["make", "demo"], cwd=TEMPLATE, env=environment(), capture_output=True, encoding="utf-8"
-    )
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    project = next(path for path in (TEMPLATE / "build" / "demo").glob("*/"))
-    return result.stdout, BakedProject(project)
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +35,6 @@ def project(demo):
 @pytest.fixture(scope="module")
 def metrics(project):
     return json.loads(project.read("reports/metrics.json"))
-
-
-def python(project):
-    """Return the path of the interpreter of a project's environment."""
-    return str(project.path / ".venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
 
 
 def test_the_demo_prints_an_answer_and_the_metrics_beside_the_baselines(output, metrics):
