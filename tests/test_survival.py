@@ -1,5 +1,6 @@
 """Stages killed at random moments, and training in two processes: the results stay the same."""
 
+import contextlib
 import json
 import os
 import random
@@ -77,6 +78,7 @@ class Workshop(BakedProject):
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
             process.communicate()
+            wait_for_end(process.pid)
             return True
         assert process.returncode == 0
         return False
@@ -99,6 +101,15 @@ class Workshop(BakedProject):
             if sha256((self.path / folder / name).read_bytes()).hexdigest() != expected:
                 return False
         return True
+
+
+def wait_for_end(group, seconds=30):
+    """Wait until nothing is left of a process group: DVC takes what is not yet reaped for alive."""
+    deadline = time.monotonic() + seconds
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(group, 0)
+            time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
