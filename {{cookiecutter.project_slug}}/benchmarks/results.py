@@ -75,9 +75,7 @@ def write(measured: Measured, goals: tuple[Goal, ...], model: dict[str, Any]) ->
     }
     text = report(content)
     artifacts.write_json(JSON, content)
-    artifacts.write_atomic(
-        MARKDOWN, lambda part: part.write_text(text, encoding="utf-8", newline="\n")
-    )
+    artifacts.write_text(MARKDOWN, text)
     print(f"\n{text}\nwrote {MARKDOWN} and {JSON}")
 
 

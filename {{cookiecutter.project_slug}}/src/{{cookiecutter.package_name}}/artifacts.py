@@ -36,10 +36,14 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         partial.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write text that is the same, byte for byte, on every system."""
+    write_atomic(path, lambda partial: partial.write_text(text, encoding="utf-8", newline="\n"))
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON that is the same, byte for byte, for the same content."""
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    write_atomic(path, lambda partial: partial.write_text(text, encoding="utf-8", newline="\n"))
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_manifest(folder: Path, names: list[str], facts: dict[str, Any]) -> dict[str, Any]:

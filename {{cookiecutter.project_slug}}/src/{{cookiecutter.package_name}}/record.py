@@ -24,4 +24,4 @@ def run(params: Section) -> None:
     values["data"]["local_files"] = {
         key: artifacts.sha256(path) for key, path in sources.items() if path.is_file()
     }
-    RECORD.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    artifacts.write_text(RECORD, yaml.safe_dump(values, sort_keys=False))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..about import about_project
-from ..artifacts import METRICS, MODELS, PROCESSED, REPORTS, read_manifest, write_atomic
+from ..artifacts import METRICS, MODELS, PROCESSED, REPORTS, read_manifest, write_text
 from ..errors import UserError
 from .figures import CAPTIONS, highlights, model_card_sections
 from .results import table, verdict
@@ -30,8 +30,8 @@ def run(params: Any) -> None:
     old, end, after = rest.partition(END)
     if not end or START in old + after or END in before + after:
         raise UserError(f"{README}: put {START} and then {END} once each where results belong")
-    _write(README, f"{before}{START}\n{results_section(metrics)}\n{END}{after}")
-    _write(REPORTS / "model_card.md", model_card(metrics, data, model))
+    write_text(README, f"{before}{START}\n{results_section(metrics)}\n{END}{after}")
+    write_text(REPORTS / "model_card.md", model_card(metrics, data, model))
     print(f"wrote the results section of {README} and {REPORTS / 'model_card.md'}")
 
 
@@ -81,7 +81,3 @@ def _intervals(metrics: dict[str, Any]) -> str:
         for name, (low, high) in metrics["intervals_95"].items()
     ]
     return f"95% intervals of this model: {'; '.join(parts)}."
-
-
-def _write(path: Path, text: str) -> None:
-    write_atomic(path, lambda part: part.write_text(text, encoding="utf-8", newline="\n"))

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from ..serving.predictor import Predictor
 from .intervals import share_interval_95
 from .scores import expected_calibration_error
 
@@ -27,19 +26,20 @@ def undo_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarra
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def review(targets: np.ndarray, probabilities: np.ndarray, predictor: Predictor) -> dict[str, Any]:
+def review(
+    targets: np.ndarray, probabilities: np.ndarray, chosen: dict[str, float]
+) -> dict[str, Any]:
     """Return how the threshold that was chosen on the validation set does on these rows.
 
-    coverage is the share of answers that need no review, precision the share of right ones among
-    them (null if there are none).
+    chosen: threshold and target_precision, from the model's manifest, whatever serve.review_below
+    says. coverage is the share of answers that need no review, precision the share of right ones
+    among them (null if there are none).
     """
-    chosen = predictor.manifest["review"]  # whatever serve.review_below says
     accepted = probabilities.max(axis=1) >= chosen["threshold"]
     hits = int((probabilities.argmax(axis=1) == targets)[accepted].sum())
     rows = int(accepted.sum())
     return {
-        "target_precision": chosen["target_precision"],
-        "threshold": chosen["threshold"],
+        **chosen,
         "coverage": rows / len(targets),
         "precision": hits / rows if rows else None,
         "precision_interval_95": share_interval_95(hits, rows) if rows else None,

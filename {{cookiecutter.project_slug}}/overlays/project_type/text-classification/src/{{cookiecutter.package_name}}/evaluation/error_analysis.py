@@ -12,7 +12,7 @@ from cleanlab.filter import find_label_issues
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
-from ..artifacts import REPORTS, write_atomic
+from ..artifacts import REPORTS, write_text
 from .intervals import share_interval_95
 
 SHOWN = 20
@@ -114,7 +114,7 @@ Model `{version}`; written by the evaluate stage. Each row is a place to look, n
 
 {_table("label|likelier|text", doubts)}
 """
-    write_atomic(ERRORS, lambda path: path.write_text(text, encoding="utf-8", newline="\n"))
+    write_text(ERRORS, text)
 
 
 def _words(text: str) -> list[str]:

@@ -44,7 +44,7 @@ def run(params: Params) -> None:
     report = {
         **compare(test[1], ours, baselines, labels, params),
         "calibration": calibration(test[1], ours, predictor.manifest["temperature"]),
-        "review": review(test[1], ours, predictor),
+        "review": review(test[1], ours, predictor.manifest["review"]),
         "slices": error_analysis.slices(train, test, ours.argmax(axis=1)),
     }
     figures.draw(report, test[1], ours, (valid[1], ours_on_valid), labels)

@@ -62,11 +62,10 @@ def export(
         "accuracy_lost": accuracy(trained, targets) - fp32_facts["accuracy"],
     }
     int8_loss = fp32_facts["accuracy"] - int8_facts["accuracy"]
+    chosen = fp32
     if params.train.int8 and int8_loss <= MAX_INT8_LOSS:
         chosen, served = int8, served_int8
-    else:
-        chosen = fp32
-    if params.train.int8 and chosen == fp32:
+    elif params.train.int8:
         print(f"train.int8: not taken, it loses {int8_loss:.2%} of accuracy on the validation set")
 
     confidence, is_right = softmax(served).max(axis=1), served.argmax(axis=1) == targets
