@@ -71,7 +71,7 @@ def draw(
             axes.scatter(confidence, accuracy, 300 * counts / counts.sum(), color=color)
         axes.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle=":", label="perfect")
         axes.set(xlabel="confidence", ylabel="share of right answers", title="Reliability")
-        axes.legend(loc="lower right", frameon=False)
+        axes.legend(loc="upper left", frameon=False)
         save(figure, "reliability.png")
 
         figure, axes = plt.subplots(figsize=(7.5, 4))
