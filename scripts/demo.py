@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,8 @@ def main(project_type: str) -> None:
     seconds["total"] = time.perf_counter() - start
     print_metrics(project)
     print("; ".join(f"{step} {value:.1f} s" for step, value in seconds.items()))
-    (OUTPUT / "seconds.json").write_text(json.dumps(seconds, indent=2) + "\n")
+    record = {"project": project.name, "seconds": seconds}
+    (OUTPUT / f"{project_type}.json").write_text(json.dumps(record, indent=2) + "\n")
     print(f"\nThe project is in {os.path.relpath(project)}")
 
 
@@ -42,12 +44,15 @@ def timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
 
 
 def generate(project_type: str) -> Path:
-    """Generate a project with default answers into an empty `build/demo/` and return its folder."""
-    shutil.rmtree(OUTPUT, ignore_errors=True)
-    OUTPUT.mkdir(parents=True)
-    command = ["-m", "cookiecutter", "--no-input", "--default-config", "--output-dir", str(OUTPUT)]
-    run(sys.executable, *command, str(TEMPLATE), f"project_type={project_type}", cwd=TEMPLATE)
-    return next(path for path in OUTPUT.iterdir() if path.is_dir())
+    """Generate a project with default answers into `build/demo/`, anew, and return its folder."""
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=OUTPUT) as folder:
+        command = ["-m", "cookiecutter", "--no-input", "--default-config", "--output-dir", folder]
+        run(sys.executable, *command, str(TEMPLATE), f"project_type={project_type}", cwd=TEMPLATE)
+        [generated] = Path(folder).iterdir()
+        project = OUTPUT / generated.name
+        shutil.rmtree(project, ignore_errors=True)
+        return generated.rename(project)
 
 
 def run(*command: str, cwd: Path) -> None:

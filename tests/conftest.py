@@ -101,15 +101,28 @@ def project(bake_in, tmp_path_factory):
     return bake_in(tmp_path_factory.mktemp("project"))
 
 
-@pytest.fixture(scope="session")
-def demo():
+def make_demo(project_type):
     """Run `make demo` and return what it printed and the project that it left."""
+    command = ["make", "demo", f"TYPE={project_type}"]
     result = subprocess.run(
-        ["make", "demo"], cwd=TEMPLATE, env=environment(), capture_output=True, encoding="utf-8"
+        command, cwd=TEMPLATE, env=environment(), capture_output=True, encoding="utf-8"
     )
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    project = next(path for path in (TEMPLATE / "build" / "demo").glob("*/"))
-    return result.stdout, BakedProject(project)
+    folder = TEMPLATE / "build" / "demo"
+    record = json.loads((folder / f"{project_type}.json").read_text("utf-8"))
+    return result.stdout, BakedProject(folder / record["project"])
+
+
+@pytest.fixture(scope="session")
+def demo():
+    """A text classifier, from `make demo`: what was printed, and the project."""
+    return make_demo("text-classification")
+
+
+@pytest.fixture(scope="session")
+def forecasting_demo():
+    """A forecaster, from `make demo`: what was printed, and the project."""
+    return make_demo("forecasting")
 
 
 def python(project):

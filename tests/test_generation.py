@@ -32,6 +32,12 @@ def expected_files(package_name, **choices):
     return set().union(*(sections[wanted] for wanted in ("every project", *answers)))
 
 
+def package_of(project):
+    """Return the name of the one package of a project."""
+    [package] = (project.path / "src").iterdir()
+    return package.name
+
+
 @pytest.fixture(
     scope="session", params=COMBINATIONS, ids=lambda choices: ", ".join(choices.values())
 )
@@ -42,7 +48,7 @@ def combination(request, bake_in, tmp_path_factory):
 
 def test_files_are_exactly_the_expected_ones(combination):
     choices, project = combination
-    expected = expected_files("attack_tactic_classifier", **choices)
+    expected = expected_files(package_of(project), **choices)
     assert sorted(project.files() - expected) == [], "generated, but not in expected_files.txt"
     assert sorted(expected - project.files()) == [], "in expected_files.txt, but not generated"
 
@@ -68,7 +74,7 @@ def test_the_packages_code_is_copied_as_it_is(combination):
         SKELETON,
         *(SKELETON / "overlays" / name / choice for name, choice in choices.items()),
     ]
-    package = project.path / "src" / "attack_tactic_classifier"
+    package = project.path / "src" / package_of(project)
     copied = {
         file.relative_to(source): file.read_bytes()
         for layer in layers
