@@ -23,10 +23,12 @@ STYLE: Any = {
 }
 
 
-def comparison(metrics: dict[str, Any], metric: str, name: str) -> None:
-    """Draw the model's metric, with its 95% interval, beside each baseline's."""
+def comparison(
+    metrics: dict[str, Any], metric: str, name: str, lower_is_better: bool = False
+) -> None:
+    """Draw the model's metric, with its 95% interval, beside each baseline's, the best on top."""
     models = {"this model": metrics["model"], **metrics["baselines"]}
-    names = sorted(models, key=lambda model: models[model][metric])
+    names = sorted(models, key=lambda model: models[model][metric], reverse=lower_is_better)
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(7.5, 0.5 * len(names) + 1))
         colors = [ACCENT if model == "this model" else MUTED for model in names]

@@ -7,7 +7,7 @@ from typing import Any
 from ..about import about_project
 from ..artifacts import METRICS, MODELS, PROCESSED, REPORTS, read_manifest, write_text
 from ..errors import UserError
-from .figures import CAPTIONS, highlights, model_card_sections
+from .figures import CAPTIONS, MORE, highlights, model_card_sections
 from .results import table, verdict
 
 README = Path("README.md")
@@ -48,8 +48,7 @@ def results_section(metrics: dict[str, Any]) -> str:
             f"Model `{metrics['model_version']}`, trained in {metrics['train_seconds']:.0f} s with "
             f"{metrics['peak_memory_mb']:.0f} MB of memory. Every number comes from "
             "[`reports/metrics.json`](reports/metrics.json); "
-            "[the model card](reports/model_card.md) has more, and "
-            "[`reports/errors.md`](reports/errors.md) shows where the model errs.",
+            f"[the model card](reports/model_card.md) has more{MORE}.",
         ]
     )
 
@@ -65,7 +64,7 @@ def model_card(metrics: dict[str, Any], data: dict[str, Any], model: dict[str, A
         f"# Model card: {about['Name']} `{model['version']}`",
         f"## Intended use\n\n{about['Summary']}",
         f"## Training data\n\n`{data['source']}` (sha256 `{data['sha256']}`), split with seed "
-        f"{data['seed']}: {rows} rows. Left out: {dropped}. Terms: `data/README.md`.",
+        f"{data['seed']}: {rows} rows. Left out: {dropped or 'nothing'}. Terms: `data/README.md`.",
         f"## Evaluation on the held-out test set\n\n{table(metrics)}",
         f"{verdict(metrics)}. {_intervals(metrics)}",
         *model_card_sections(metrics, model),

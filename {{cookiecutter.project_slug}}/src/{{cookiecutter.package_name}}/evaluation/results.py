@@ -20,21 +20,25 @@ def write(model: dict[str, Any], data: dict[str, Any], report: dict[str, Any]) -
 
 
 def table(metrics: dict[str, Any]) -> str:
-    """Return a Markdown table of the model, in bold, and its baselines."""
+    """Return a Markdown table of the model, in bold, and its baselines; "–" is no such score."""
     names = list(metrics["model"])
     lines = [f"| | {' | '.join(names)} |".replace("_", " "), "|---" * (len(names) + 1) + "|"]
     for row, scores in {"**this model**": metrics["model"], **metrics["baselines"]}.items():
-        lines.append(f"| {row} | " + " | ".join(f"{scores[name]:.3f}" for name in names) + " |")
+        cells = [f"{scores[name]:.3f}" if name in scores else "–" for name in names]
+        lines.append(f"| {row} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def verdict(metrics: dict[str, Any]) -> str:
-    """Return one sentence: the difference to the best baseline, and whether it may be chance."""
+    """Return one sentence: the lead over the best baseline, and whether it may be chance.
+
+    A difference above zero is one for the better, whether the metric is a score or an error.
+    """
     versus = metrics["versus_best_baseline"]
     low, high = versus["interval_95"]
     certain = "" if low > 0 or high < 0 else ", so it may be chance"
     return (
-        f"{versus['metric'].replace('_', ' ').capitalize()} is {versus['difference']:+.3f} against "
-        f"the best baseline, {versus['baseline']} (paired bootstrap, 95% interval {low:+.3f} to "
-        f"{high:+.3f}{certain})"
+        f"Better in {versus['metric'].replace('_', ' ')} than the best baseline, "
+        f"{versus['baseline']}, by {versus['difference']:+.3f} (paired bootstrap, 95% interval "
+        f"{low:+.3f} to {high:+.3f}{certain})"
     )

@@ -35,9 +35,10 @@ def run(params: Any, run_id: str | None = None) -> Iterator[str]:
         run_id = None  # a model from elsewhere: its run is not in this database
     with mlflow.start_run(run_id=run_id) as active:
         if run_id is None:
-            for section, values in params.model_dump(exclude={"seed"}).items():
-                mlflow.log_params({f"{section}.{key}": value for key, value in values.items()})
-            mlflow.log_param("seed", params.seed)
+            for name, value in params.model_dump().items():
+                keys = value if isinstance(value, dict) else {None: value}
+                named = {f"{name}.{key}" if key else name: keys[key] for key in keys}
+                mlflow.log_params(named)
         yield active.info.run_id
 
 

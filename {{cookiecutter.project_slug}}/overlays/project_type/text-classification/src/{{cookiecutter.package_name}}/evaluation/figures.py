@@ -17,6 +17,7 @@ CAPTIONS = {
     "reliability.png": "How often the model is right when it is so confident",
     "coverage.png": "The more answers a person checks, the more of the others are right",
 }
+MORE = ", and [`reports/errors.md`](reports/errors.md) shows where the model errs"
 
 
 def draw(

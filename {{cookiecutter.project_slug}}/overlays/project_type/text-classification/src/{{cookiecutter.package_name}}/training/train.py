@@ -23,6 +23,7 @@ from .checkpoint import Checkpoint
 from .export import export
 from .frozen import FrozenStates
 from .model import Classifier, Examples, embed_texts, fetch_backbone, load_backbone
+from .schedule import warm_up_and_decay
 
 BUCKET_BATCHES = 50  # batches are sorted by length inside windows of this many: random, yet tight
 
@@ -181,12 +182,6 @@ def fit(
             mlflow.log_metrics(named, step=checkpoint.step)
     progress.close()
     checkpoint.restore_best(model)
-
-
-def warm_up_and_decay(step: int, steps: int, warmup_fraction: float) -> float:
-    """Return the factor on the learning rate: up to 1 over the warm-up, then down to 0."""
-    warmup = max(1, round(steps * warmup_fraction))
-    return min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
 
 
 def in_bf16(precision: str, device: torch.device) -> bool:
