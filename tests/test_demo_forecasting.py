@@ -1,0 +1,71 @@
+"""Does with a forecaster what a new user does: `make demo TYPE=forecasting`, then its commands."""
+
+import json
+import re
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def output(forecasting_demo):
+    return forecasting_demo[0]
+
+
+@pytest.fixture(scope="module")
+def project(forecasting_demo):
+    return forecasting_demo[1]
+
+
+@pytest.fixture(scope="module")
+def metrics(project):
+    return json.loads(project.read("reports/metrics.json"))
+
+
+def test_the_demo_prints_a_forecast_and_the_metrics_beside_the_baselines(output, metrics):
+    answer = json.loads(re.search(r"^{$.*?^}$", output, re.DOTALL | re.MULTILINE)[0])
+    assert answer["model_version"] == metrics["model_version"]
+    for step in answer["forecast"]:
+        assert 0 <= step["lo_80"] <= step["y_hat"] <= step["hi_80"]
+    for name, scores in {"this model": metrics["model"], **metrics["baselines"]}.items():
+        assert re.search(rf"{re.escape(name)} .*wape {scores['wape']:.3f}", output)
+
+
+def test_the_error_is_a_quarter_below_that_of_the_best_seasonal_naive(metrics):
+    naive = [row["wape"] for name, row in metrics["baselines"].items() if "naive" in name]
+    assert metrics["model"]["wape"] <= 0.75 * min(naive)
+
+
+def test_no_baseline_is_better_and_all_but_the_trees_are_beaten_beyond_chance(metrics):
+    assert len(metrics["versus"]) == 4
+    for name, row in metrics["versus"].items():
+        low, high = row["interval_95"]
+        assert high > 0 if "trees" in name else low > 0, name
+
+
+@pytest.mark.parametrize("level", [80, 95])
+def test_the_intervals_cover_what_they_promise(level, metrics):
+    assert abs(100 * metrics["model"][f"coverage_{level}"] - level) <= 3
+
+
+def test_a_second_pipeline_skips_everything(project):
+    before = project.read("reports/metrics.json")
+    result = project.run("make", "pipeline")
+    assert result.stdout.count("didn't change, skipping") == 4
+    assert project.read("reports/metrics.json") == before
+
+
+def test_the_project_passes_its_own_checks(project):
+    result = project.run("make", "lint", check=False)
+    assert result.returncode == 0, result.stdout
+
+
+def test_the_project_passes_its_own_tests(project):
+    result = project.run("make", "test", check=False)
+    assert result.returncode == 0, result.stdout[-5000:]
+
+
+def test_predict_answers_on_the_command_line(project):
+    result = project.run("make", "--silent", "predict", "ARGS=y")
+    assert len(json.loads(result.stdout)[0]) == 48

@@ -1,0 +1,245 @@
+"""What the API answers: the history of series in, how they go on with intervals out."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from fastapi import APIRouter, HTTPException, Query
+from prometheus_client import Counter, Histogram
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..features import Series, Shape
+from ..timegrid import parse_freq
+from .dependencies import REFUSALS, Model, Queue, Refusal, Responses
+from .predictor import Predictor, Question, rows_of, written
+
+FORECASTS = Counter("forecasts", "Series forecast, by where their history came from", ["history"])
+STEPS = Histogram("forecast_steps", "Steps asked for", buckets=(1, 12, 24, 48, 96, 168, 336, 480))
+MAX_STEPS = 480
+UNKNOWN: Responses = {404: {"model": Refusal, "description": "There is no such series"}}
+ONLY_SERIES = "y"  # the name of a series without a name
+
+LARGEST = 1e30  # of a number that the model can compute with
+Number = Annotated[float, Field(strict=True, gt=-LARGEST, lt=LARGEST)]
+
+
+class Record(BaseModel):
+    """One moment of one series; further keys are covariates."""
+
+    model_config = ConfigDict(extra="allow")
+
+    unique_id: str = ONLY_SERIES
+    ds: datetime
+    y: Number
+
+
+class Ahead(BaseModel):
+    """One moment after the history, with the covariates that are known in advance."""
+
+    model_config = ConfigDict(extra="allow")
+
+    unique_id: str = ONLY_SERIES
+    ds: datetime
+
+
+class ForecastRequest(BaseModel):
+    history: Annotated[list[Record], Field(min_length=1)] | None = None
+    future: list[Ahead] = []
+    h: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
+    level: Annotated[list[Literal[80, 95]], Field(max_length=2)] = [80, 95]
+
+
+class Step(BaseModel):
+    unique_id: str
+    ds: str
+    y_hat: float
+    lo_80: float | None = None
+    hi_80: float | None = None
+    lo_95: float | None = None
+    hi_95: float | None = None
+
+
+class ForecastResponse(BaseModel):
+    model_version: str
+    forecast: list[Step]
+    warning: str | None
+
+
+class HistoryResponse(BaseModel):
+    history: list[dict[str, str | float]]
+    horizon: int
+    freq: str
+
+
+router = APIRouter()
+
+
+@router.get("/history", tags=["model"], responses={**UNKNOWN, **REFUSALS})
+async def history(
+    model: Model, unique_id: str | None = None, steps: Annotated[int, Query(ge=0)] = 0
+) -> HistoryResponse:
+    """Return the end of a stored series (by default the first), as `POST /forecast` takes it."""
+    shape = model.shape
+    series = model.stored.get(unique_id or next(iter(model.stored)))
+    if series is None:
+        known = ", ".join(list(model.stored)[:5])
+        raise HTTPException(404, f"There is no series {unique_id!r:.40}; there are {known}.")
+    rows: list[dict[str, str | float]] = []
+    for row in range(max(0, len(series.y) - steps) if steps else 0, len(series.y)):
+        moment = series.start + row * parse_freq(shape.freq)
+        rows.append({"ds": written(moment, shape), "y": float(series.y[row])})
+        rows[-1] |= zip(shape.past_columns, map(float, series.past[row]), strict=True)
+        rows[-1] |= zip(shape.future_columns, map(float, series.future[row]), strict=True)
+    return HistoryResponse(history=rows, horizon=shape.horizon, freq=shape.freq)
+
+
+@router.post("/forecast", tags=["model"], responses=REFUSALS, response_model_exclude_unset=True)
+async def forecast(body: ForecastRequest, model: Model, queue: Queue) -> ForecastResponse:
+    """Say how each series goes on: the one given, or without a history those in store."""
+    shape = model.shape
+    h = body.h or shape.horizon
+    stored, given = list(model.stored.values()), body.history
+    series = stored if given is None else series_of(given, model)
+    warnings = []
+    if body.future:
+        series = with_future(series, body.future, h, shape)
+    elif shape.future_columns:
+        warnings.append(
+            f"The future has no {', '.join(shape.future_columns)} of the steps ahead: they are "
+            "taken to stay as they were last."
+        )
+    questions = [Question(one, h, shape.horizon) for one in series]
+    quantiles = await queue.submit(questions)
+    FORECASTS.labels("stored" if given is None else "given").inc(len(questions))
+    STEPS.observe(h)
+    kept = {"ds", "y_hat", *(f"{end}_{level}" for level in body.level for end in ("lo", "hi"))}
+    steps = [
+        Step(unique_id=q.series.name, **{name: row[name] for name in row if name in kept})
+        for q, rows in zip(questions, quantiles, strict=True)
+        for row in rows_of(q, rows, shape, model.levels)
+    ]
+    if h > shape.horizon:
+        warnings.append(
+            f"The model was trained for {shape.horizon} steps; those beyond are forecast from its "
+            "own forecasts, and their intervals are too narrow."
+        )
+    return ForecastResponse(
+        model_version=model.version, forecast=steps, warning=" ".join(warnings) or None
+    )
+
+
+def series_of(history: list[Record], model: Predictor) -> list[Series]:
+    """Return the series of a request, or answer 422 that names the row and the fix."""
+    shape = model.shape
+    series = []
+    for name, rows in _rows_by_series(history).items():
+        moments = np.array([_moment(history[row].ds, shape.timezone) for row in rows])
+        _check_steps("history", rows, moments, shape)
+        if len(rows) < shape.history:
+            raise _unfit(
+                ("history", rows[0], "ds"),
+                f"series {name!r:.40} has {len(rows)} rows and the model looks {shape.history} "
+                "steps back; give at least as many",
+            )
+        y = np.array([history[row].y for row in rows])
+        if model.positive and (y <= 0).any():
+            row = rows[int(np.argmax(y <= 0))]
+            raise _unfit(("history", row, "y"), "is not above zero; this model needs it to be")
+        past, future = (
+            _covariates("history", history, rows, names)
+            for names in (shape.past_columns, shape.future_columns)
+        )
+        observed = np.ones(len(rows), dtype=bool)
+        series.append(Series(name, moments[0], y, past, future, observed))
+    return series
+
+
+def with_future(series: list[Series], ahead: list[Ahead], h: int, shape: Shape) -> list[Series]:
+    """Return the series with the future covariates of the `h` steps ahead, or answer 422."""
+    rows_by_series = _rows_by_series(ahead)
+    longer = []
+    for one in series:
+        rows = rows_by_series.get(one.name, [])[:h]
+        if len(rows) < h:
+            raise _unfit(
+                ("future",),
+                f"series {one.name!r:.40} has {len(rows)} rows here; give "
+                f"{', '.join(shape.future_columns)} of the {h} steps after the history",
+            )
+        moments = np.array([_moment(ahead[row].ds, shape.timezone) for row in rows])
+        first = one.start + len(one.y) * parse_freq(shape.freq)
+        if moments[0] != first:
+            raise _unfit(
+                ("future", rows[0], "ds"), f"has to be {first}, the step after the history"
+            )
+        _check_steps("future", rows, moments, shape)
+        known = _covariates("future", ahead, rows, shape.future_columns)
+        longer.append(replace(one, future=np.concatenate([one.future[: len(one.y)], known])))
+    return longer
+
+
+def _rows_by_series(records: Sequence[Record | Ahead]) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = {}
+    for row, record in enumerate(records):
+        rows.setdefault(record.unique_id, []).append(row)
+    return rows
+
+
+def _moment(moment: datetime, timezone: str | None) -> np.datetime64:
+    """Return the time as the model's grid has it: UTC if it knows a zone, else as it is."""
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    elif timezone is not None:
+        moment = moment.replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC).replace(tzinfo=None)
+    return np.datetime64(moment, "s")
+
+
+def _check_steps(part: str, rows: list[int], moments: np.ndarray, shape: Shape) -> None:
+    """Answer 422 unless each moment is one step after the one before it."""
+    step, taken = parse_freq(shape.freq), np.diff(moments)
+    wrong = np.flatnonzero(taken != step)
+    if not len(wrong):
+        return
+    where = (part, rows[wrong[0] + 1], "ds")
+    seconds, expected = int(taken[wrong[0]].astype(int)), int(step.astype(int))
+    if seconds < 0:
+        raise _unfit(where, "is before the row above; sort the rows by ds")
+    if seconds == 0:
+        raise _unfit(where, "is the time of the row above; give each time once")
+    if (taken == taken[0]).all() or seconds % expected:
+        raise _unfit(
+            where,
+            f"is {taken[wrong[0]]} after the row above; the model's steps are of {shape.freq}",
+        )
+    missing = seconds // expected - 1
+    raise _unfit(
+        where,
+        f"leaves out {missing} step{'s' * (missing > 1)} of {shape.freq}; give what is missing",
+    )
+
+
+def _covariates(
+    part: str, records: Sequence[Record | Ahead], rows: list[int], names: list[str]
+) -> np.ndarray:
+    """Return covariates (rows, names), or answer 422."""
+    values = np.empty((len(rows), len(names)), dtype=np.float32)
+    for column, name in enumerate(names):
+        for place, row in enumerate(rows):
+            value = (records[row].model_extra or {}).get(name)
+            if (
+                not isinstance(value, int | float)
+                or isinstance(value, bool)
+                or not abs(value) < LARGEST
+            ):
+                raise _unfit(
+                    (part, row, name), "is missing or no number; the model was trained with it"
+                )
+            values[place, column] = value
+    return values
+
+
+def _unfit(where: tuple[str | int, ...], message: str) -> HTTPException:
+    return HTTPException(422, [{"loc": ["body", *map(str, where)], "msg": message}])

@@ -1,0 +1,177 @@
+"""How the exported forecaster behaves: what should change its forecasts, and what should not."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from {{cookiecutter.package_name}} import artifacts
+from {{cookiecutter.package_name}}.data.prepare import HISTORY, read_series
+from {{cookiecutter.package_name}}.errors import UserError
+from {{cookiecutter.package_name}}.features import Windows
+from {{cookiecutter.package_name}}.serving.predictor import Question
+from {{cookiecutter.package_name}}.training import export
+
+
+@pytest.fixture
+def series(predictor):
+    """The stored series, the end of the data."""
+    return next(iter(predictor.stored.values()))
+
+
+@pytest.fixture
+def ahead(predictor):
+    """Forecast a series as the API does: quantiles (h, levels)."""
+
+    def ahead(series, h=None):
+        horizon = predictor.shape.horizon
+        return predictor.answer([Question(series, h or horizon, horizon)])[0]
+
+    return ahead
+
+
+@pytest.mark.parametrize("factor", [0.01, 3.0, 1000.0])
+def test_a_series_of_another_level_is_forecast_at_that_level(factor, series, ahead):
+    found, expected = ahead(replace(series, y=factor * series.y)), factor * ahead(series)
+    np.testing.assert_allclose(found, expected, atol=1e-3 * expected.max())
+
+
+def test_a_repeated_season_is_forecast_as_itself(series, ahead, predictor):
+    season = predictor.shape.longest
+    week = series.y[-season:]
+    repeated = np.tile(week, len(series.y) // season + 1)[-len(series.y) :]
+    forecast = ahead(replace(series, y=repeated))[:, 2]
+    error = np.abs(forecast - week[: len(forecast)]).sum() / week[: len(forecast)].sum()
+    assert error < 0.1
+
+
+def test_a_jump_of_the_last_hours_lifts_the_next_ones_most(series, ahead):
+    jumped = series.y.copy()
+    jumped[-6:] *= 1.5
+    lift = ahead(replace(series, y=jumped))[:, 2] - ahead(series)[:, 2]
+    assert lift[0] > 0
+    assert lift[0] > lift[-1]
+
+
+def test_quantiles_never_cross_nor_fall_below_zero(series, ahead):
+    random = np.random.default_rng(1)
+    for _ in range(20):
+        odd = series.y * random.gamma(0.3, size=len(series.y))
+        quantiles = ahead(replace(series, y=odd))
+        assert np.isfinite(quantiles).all()
+        assert (np.diff(quantiles, axis=1) >= 0).all()
+        assert (quantiles >= 0).all()
+
+
+@pytest.mark.parametrize("constant", [0.0, 1.0, 1e6])
+def test_a_series_that_never_changes_is_answered(constant, series, ahead):
+    quantiles = ahead(replace(series, y=np.full_like(series.y, constant)))
+    assert np.isfinite(quantiles).all()
+    assert quantiles[:, 2] == pytest.approx(constant, rel=0.5, abs=1e-6)
+
+
+def test_shuffled_future_covariates_hurt(trained, predictor, monkeypatch):
+    """What is known in advance matters: in another order, the forecasts are worse."""
+    monkeypatch.chdir(trained.folder)
+    [whole] = read_series(predictor.shape, "train", "valid", "test")
+    order = np.random.default_rng(1).permutation(len(whole.future))
+    errors = []
+    for series in (whole, replace(whole, future=whole.future[order])):
+        windows = Windows([series], predictor.shape)
+        at = np.arange(len(whole.y) - 200, len(whole.y) - predictor.shape.horizon)
+        which = np.zeros_like(at)
+        middle = predictor.quantiles(windows.inputs(which, at))[:, :, 2]
+        errors.append(np.abs(middle - windows.targets(which, at)[0]).mean())
+    assert errors[1] > 1.05 * errors[0]
+
+
+def test_a_batch_is_answered_as_each_series_alone(series, predictor):
+    horizon = predictor.shape.horizon
+    questions = [
+        Question(replace(series, y=series.y * factor), h, horizon)
+        for factor, h in ((1.0, horizon), (2.0, 3), (5.0, 2 * horizon + 1))
+    ]
+    together = predictor.answer(questions)
+    for question, answer in zip(questions, together, strict=True):
+        assert len(answer) == question.h
+        np.testing.assert_allclose(answer, predictor.answer([question])[0], rtol=1e-4)
+
+
+def test_beyond_the_horizon_it_goes_on_from_its_own_forecast(series, ahead, predictor):
+    horizon = predictor.shape.horizon
+    far, near = ahead(series, 2 * horizon), ahead(series)
+    np.testing.assert_allclose(far[:horizon], near, rtol=1e-5)
+    grown = replace(
+        series,
+        y=np.concatenate([series.y, near[:, 2]]),
+        past=np.concatenate([series.past, np.repeat(series.past[-1:], horizon, axis=0)]),
+        observed=np.ones(len(series.y) + horizon, bool),
+    )
+    np.testing.assert_allclose(far[horizon:], ahead(grown), rtol=1e-4)
+
+
+def test_the_exported_model_computes_what_torch_computes(trained, predictor, monkeypatch):
+    monkeypatch.chdir(trained.folder)
+    windows = Windows(read_series(predictor.shape, "train", "valid"), predictor.shape)
+    at = np.arange(predictor.shape.history, predictor.shape.history + 100)
+    inputs = windows.inputs(np.zeros_like(at), at)
+    facts = predictor.manifest
+    margins = np.array(facts["margins"], np.float32)
+    served = export.Served(trained.model, margins, facts["nonnegative"]).eval()
+    with torch.no_grad():
+        expected = served(*map(torch.from_numpy, inputs)).numpy()
+    np.testing.assert_allclose(predictor.quantiles(inputs), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_an_export_that_computes_something_else_is_refused(trained, monkeypatch):
+    shutil.copytree(trained.folder, "copy")
+    monkeypatch.chdir("copy")
+    before = {path: path.read_bytes() for path in artifacts.MODELS.iterdir()}
+    monkeypatch.setattr(
+        export.Predictor, "quantiles", lambda self, inputs: inputs.history[:, :1, None]
+    )
+    with pytest.raises(UserError, match="ONNX differs from torch"):
+        export.export(*trained.exported)
+    assert {path: path.read_bytes() for path in artifacts.MODELS.iterdir()} == before
+
+
+def test_the_manifest_says_what_the_model_is_made_of(trained, predictor):
+    facts = predictor.manifest
+    data = json.loads((trained.folder / "data/processed/manifest.json").read_text("utf-8"))
+    assert facts["shape"] == data["shape"]
+    assert facts["splits"] == data["files"]
+    assert facts["files"]["model.onnx"].startswith(facts["version"])
+    assert facts["files"][HISTORY] == data["files"][HISTORY]
+    assert facts["windows"]["train"] > facts["windows"]["valid"] > 0
+    assert facts["train_seconds"] > 0
+
+
+def test_training_leaves_nothing_half_done(trained):
+    assert not (trained.folder / ".cache/checkpoint.safetensors").exists()
+    assert not (trained.folder / ".cache/export").exists()
+    names = {path.name for path in (trained.folder / "models").iterdir()}
+    assert names == {"manifest.json", *export.FILES}
+
+
+def test_data_of_other_parameters_is_not_trained_on(trained, configure, refusal, monkeypatch):
+    monkeypatch.chdir(trained.folder)
+    [line] = refusal("train", "--set", "horizon=5")
+    assert "run data again" in line
+
+
+def test_the_predict_verb_prints_a_forecast_of_a_stored_series(trained, run, monkeypatch, series):
+    monkeypatch.chdir(trained.folder)
+    [rows] = json.loads(run("predict", series.name).out)
+    assert [set(row) for row in rows] == [{"ds", "y_hat", "lo_80", "hi_80", "lo_95", "hi_95"}] * 12
+
+
+def test_the_predict_verb_refuses_a_series_that_is_not_stored(
+    trained, refusal, monkeypatch, series
+):
+    monkeypatch.chdir(trained.folder)
+    [line] = refusal("predict", "nowhere")
+    assert "'nowhere'" in line
+    assert series.name in line

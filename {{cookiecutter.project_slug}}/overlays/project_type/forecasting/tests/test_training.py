@@ -1,0 +1,257 @@
+"""The training loop and the network, on series so short that each run takes a second."""
+
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LinearRegression
+from torch import nn
+
+from {{cookiecutter.package_name}}.evaluation.rolling import origins
+from {{cookiecutter.package_name}}.features import Series, Shape, Windows
+from {{cookiecutter.package_name}}.training import model as models
+from {{cookiecutter.package_name}}.training import schedule, train
+from {{cookiecutter.package_name}}.training.checkpoint import CHECKPOINT, Checkpoint
+
+SHAPE = Shape(
+    horizon=10,
+    season_lengths=[8, 24],
+    seasons=2,
+    freq="h",
+    timezone=None,
+    holidays=None,
+    past_delay=2,
+    past_columns=["rain"],
+    future_columns=["price"],
+)
+LENGTH = 400
+
+
+@pytest.fixture(scope="module")
+def windows():
+    """Two series with seasons, noise, and a price that matters."""
+    random = np.random.default_rng(1)
+    steps = np.arange(LENGTH)
+    series = []
+    for name, level in (("a", 10), ("b", 1000)):
+        price = random.normal(size=LENGTH).astype(np.float32)
+        y = 5 + np.sin(2 * np.pi * steps / 8) + np.sin(2 * np.pi * steps / 24) - 0.5 * price
+        series.append(
+            Series(
+                name=name,
+                start=np.datetime64("2024-01-01", "s"),
+                y=level * (y + 0.1 * random.normal(size=LENGTH)),
+                past=random.normal(size=(LENGTH, 1)).astype(np.float32),
+                future=price[:, None],
+                observed=random.random(LENGTH) < 0.98,
+            )
+        )
+    return Windows(series, SHAPE)
+
+
+@pytest.fixture(scope="module")
+def lesson(windows):
+    """Windows to learn from and windows to validate on, which do not cross."""
+    middle = np.datetime64("2024-01-01", "s") + 300 * np.timedelta64(3600, "s")
+    return origins(windows, None, middle), origins(windows, middle, None)
+
+
+@pytest.fixture
+def forecaster(windows, lesson, configure):
+    """Make an untrained network, always the same."""
+
+    def forecaster(positive=False, dropout=0.1, **size):
+        torch.manual_seed(1)
+        size = {
+            f"model.{name}": value for name, value in {"hidden": 8, "members": 2, **size}.items()
+        }
+        model = configure(size).model
+        return models.Forecaster(SHAPE, windows.inputs(*lesson[0]), model, dropout, positive)
+
+    return forecaster
+
+
+@pytest.fixture
+def fit(configure, forecaster, windows, lesson, monkeypatch):
+    """Train with these settings; return the model, its checkpoint and the validation losses.
+
+    A run with the name of an earlier one goes on from its checkpoint.
+    """
+    torch.set_num_threads(1)
+    names = itertools.count()
+
+    def fit(seed=13, name=None, **settings):
+        losses = []
+
+        def log_metrics(metrics, step):
+            losses.append(metrics["valid_loss"])
+
+        recorder = SimpleNamespace(log_metrics=log_metrics, log_metric=lambda *a, **k: None)
+        monkeypatch.setattr(train, "mlflow", recorder)
+        model = forecaster()
+        small = {"epochs": 2, "batch_size": 64, "learning_rate": 3e-3, "patience": 9}
+        changes = {f"train.{key}": value for key, value in {**small, **settings}.items()}
+        params = configure({"seed": seed, **changes})
+        checkpoint = Checkpoint(name or next(names))
+        train.fit(model, windows, *lesson, params, checkpoint)
+        return SimpleNamespace(model=model, best=checkpoint.best, losses=losses)
+
+    return fit
+
+
+def weights(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(fit):
+    one, again, other = (weights(fit(seed).model) for seed in (13, 13, 14))
+    assert same(one, again)
+    assert not same(one, other)
+
+
+def test_training_lowers_the_loss(fit):
+    losses = fit(epochs=8).losses
+    assert len(losses) == 8
+    assert losses[-1] < losses[0]
+
+
+def test_what_is_known_in_advance_is_learnt_from(fit, windows, lesson):
+    """A price is worth less than it costs: the middle forecast falls where it rises."""
+    model = fit(epochs=20).model.eval()
+    inputs = windows.inputs(*lesson[1])
+    dearer = inputs.steps.copy()
+    dearer[:, :, -1] += 1
+    with torch.no_grad():
+        before, _ = model(*train.as_tensors(inputs))
+        after, _ = model(*train.as_tensors(inputs._replace(steps=dearer)))
+    assert (after < before)[:, :, 2].float().mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "epochs_run", "best"),
+    [
+        ([0.9, 0.8, 0.7, 0.6], 1, 4, 4),
+        ([0.9, 0.5, 0.6, 0.4], 1, 3, 2),
+        ([0.5, 0.9, 0.9, 0.1], 2, 3, 1),
+        ([0.5, 0.5, 0.5, 0.5], 3, 4, 1),
+    ],
+)
+def test_training_stops_early_and_the_best_epoch_is_kept(
+    losses, patience, epochs_run, best, fit, monkeypatch
+):
+    seen = []
+
+    def validate(model, windows, valid):
+        seen.append(weights(model))
+        return {"loss": losses[len(seen) - 1]}
+
+    monkeypatch.setattr(train, "validate", validate)
+    result = fit(epochs=4, patience=patience)
+    assert len(seen) == epochs_run
+    assert (result.best["epoch"], result.best["loss"]) == (best, losses[best - 1])
+    assert same(weights(result.model), seen[best - 1])
+    assert not same(seen[0], seen[1])
+
+
+@pytest.mark.parametrize("interruptions", [[1], [7, 8], [9, 10, 14]], ids=str)
+def test_an_interrupted_run_ends_with_the_weights_of_one_that_was_not(
+    interruptions, fit, monkeypatch
+):
+    settings = {"epochs": 3, "checkpoint_steps": 3}
+    whole = fit(name="whole", **settings)
+    steps = itertools.count(1)
+
+    def clip_or_die(*arguments, **settings):
+        if next(steps) in interruptions:
+            raise InterruptedError
+        return clip(*arguments, **settings)
+
+    clip = nn.utils.clip_grad_norm_
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", clip_or_die)
+    for _ in interruptions:
+        with pytest.raises(InterruptedError):
+            fit(name="parts", **settings)
+    parts = fit(name="parts", **settings)
+    assert same(weights(parts.model), weights(whole.model))
+    assert parts.best == whole.best
+
+
+def test_a_checkpoint_of_other_data_parameters_or_code_is_not_gone_on_from(fit):
+    fit(name="one")
+    assert Checkpoint("one").step > 0
+    assert Checkpoint("other").step == 0
+    content = CHECKPOINT.read_bytes()
+    for damaged in (b"", content[:1000], content[: len(content) // 2]):
+        CHECKPOINT.write_bytes(damaged)
+        assert Checkpoint("one").step == 0
+
+
+@pytest.mark.parametrize(("steps", "fraction"), [(100, 0.1), (37, 0.25), (10, 0.0), (1, 0.5)])
+def test_the_rate_rises_over_the_warm_up_and_falls_to_zero(steps, fraction):
+    warmup = max(1, round(steps * fraction))
+    rates = [schedule.warm_up_and_decay(step, steps, fraction) for step in range(steps + 1)]
+    falling = np.linspace(1, 0, steps - warmup + 1)
+    assert rates[:warmup] == pytest.approx(np.arange(1, warmup + 1) / warmup)
+    assert rates[warmup:] == pytest.approx(falling if steps > warmup else [0])
+
+
+@pytest.mark.parametrize("positive", [False, True], ids=["level", "log level"])
+def test_quantiles_never_cross_whatever_the_weights(positive, forecaster, windows, lesson):
+    model = forecaster(positive).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight))
+        quantiles, _ = model(*train.as_tensors(windows.inputs(*lesson[1])))
+    assert (quantiles.diff(dim=2) >= 0).all()
+
+
+def test_untrained_it_forecasts_the_average_of_the_last_seasons(forecaster, windows, lesson):
+    model = forecaster().eval()
+    inputs = windows.inputs(*lesson[0])
+    with torch.no_grad():
+        quantiles, scale = model(*train.as_tensors(inputs))
+        middle = model.denormalise(quantiles, scale)[:, :, 2].numpy()
+    history, season = inputs.history, 24
+    average = (history[:, -season:][:, :10] + history[:, -2 * season :][:, :10]) / 2
+    np.testing.assert_allclose(middle, average, rtol=1e-4)
+
+
+def test_the_weights_start_from_the_least_squares_fit_of_scikit_learn(forecaster, windows, lesson):
+    model = forecaster()
+    model.start_from_least_squares(windows, *lesson[0])
+    history = torch.from_numpy(windows.inputs(*lesson[0]).history)
+    y, observed = windows.targets(*lesson[0])
+    scale = model.scale(history)
+    with torch.no_grad():
+        usual, unusual, _ = model.look(model.normalise(history, scale))
+    for lead in (0, 4, 9):
+        rows = observed[:, lead]
+        rest = y[:, lead] / scale[:, 0].numpy() - usual[:, lead, 0].numpy()
+        signs = unusual[:, lead].numpy().astype(np.float64)
+        fitted = LinearRegression(fit_intercept=False).fit(signs[rows], rest[rows])
+        found = model.weights[lead].detach().numpy()
+        np.testing.assert_allclose(signs @ found, signs @ fitted.coef_, atol=0.01)
+
+
+@pytest.mark.parametrize("positive", [False, True], ids=["level", "log level"])
+def test_what_is_normalised_comes_back(positive, forecaster):
+    model = forecaster(positive)
+    y = torch.rand(3, 72) * 100 + 1
+    scale = model.scale(y)
+    back = model.denormalise(model.normalise(y, scale)[:, :, None], scale)[:, :, 0]
+    torch.testing.assert_close(back, y)
+
+
+def test_values_that_were_filled_in_are_not_learnt_from():
+    quantiles = torch.zeros(2, 3, 5)
+    y = torch.tensor([[1.0, 2.0, float("nan")], [3.0, 4.0, 5.0]])
+    observed = torch.tensor([[True, False, False], [False, False, True]])
+    levels = torch.tensor(models.LEVELS)
+    expected = (levels * 1).mean() / 2 + (levels * 5).mean() / 2
+    assert models.pinball_loss(quantiles, y, observed).item() == pytest.approx(expected.item())
