@@ -11,6 +11,9 @@ from scipy.signal import lfilter
 # A history that fits the schema may still be too short, or irregular: then a 422 is right.
 EXCLUDED_CHECKS = ["positive_data_acceptance"]
 
+# What makes the example request take its time.
+SLOWLY = {"h": 480}
+
 # Every knob that matters here, whatever params.yaml says today.
 SETTINGS = {
     "seed": 13,
