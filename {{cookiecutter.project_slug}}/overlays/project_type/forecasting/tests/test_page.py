@@ -269,6 +269,7 @@ def test_of_several_series_one_is_drawn(open_page):
 
 def test_a_stored_series_is_drawn_after_its_own_history(open_page):
     page = open_page()
+    drawn(page)  # what the page asks by itself goes to the real service
     answer = page.request.post("/forecast", data={}).json()
     names = ["north & east", "south"]
     answer["forecast"] = [
