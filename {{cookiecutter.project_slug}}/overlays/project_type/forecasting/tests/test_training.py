@@ -128,8 +128,8 @@ def test_what_is_known_in_advance_is_learnt_from(fit, windows, lesson):
     dearer = inputs.steps.copy()
     dearer[:, :, -1] += 1
     with torch.no_grad():
-        before, _ = model(*train.as_tensors(inputs))
-        after, _ = model(*train.as_tensors(inputs._replace(steps=dearer)))
+        before, _ = model(*map(torch.from_numpy, inputs))
+        after, _ = model(*map(torch.from_numpy, inputs._replace(steps=dearer)))
     assert (after < before)[:, :, 2].float().mean() > 0.9
 
 
@@ -207,7 +207,7 @@ def test_quantiles_never_cross_whatever_the_weights(positive, forecaster, window
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(torch.randn_like(weight))
-        quantiles, _ = model(*train.as_tensors(windows.inputs(*lesson[1])))
+        quantiles, _ = model(*map(torch.from_numpy, windows.inputs(*lesson[1])))
     assert (quantiles.diff(dim=2) >= 0).all()
 
 
@@ -215,7 +215,7 @@ def test_untrained_it_forecasts_the_average_of_the_last_seasons(forecaster, wind
     model = forecaster().eval()
     inputs = windows.inputs(*lesson[0])
     with torch.no_grad():
-        quantiles, scale = model(*train.as_tensors(inputs))
+        quantiles, scale = model(*map(torch.from_numpy, inputs))
         middle = model.denormalise(quantiles, scale)[:, :, 2].numpy()
     history, season = inputs.history, 24
     average = (history[:, -season:][:, :10] + history[:, -2 * season :][:, :10]) / 2
@@ -224,7 +224,7 @@ def test_untrained_it_forecasts_the_average_of_the_last_seasons(forecaster, wind
 
 def test_the_weights_start_from_the_least_squares_fit_of_scikit_learn(forecaster, windows, lesson):
     model = forecaster()
-    model.start_from_least_squares(windows, *lesson[0])
+    model.start_from_least_squares(windows, lesson[0])
     history = torch.from_numpy(windows.inputs(*lesson[0]).history)
     y, observed = windows.targets(*lesson[0])
     scale = model.scale(history)

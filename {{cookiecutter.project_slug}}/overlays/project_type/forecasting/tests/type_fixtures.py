@@ -11,6 +11,10 @@ from scipy.signal import lfilter
 # A history that fits the schema may still be too short, or irregular: then a 422 is right.
 EXCLUDED_CHECKS = ["positive_data_acceptance"]
 
+# A request, and what its answer holds.
+QUESTION = ("/forecast", {"h": 1})
+ANSWER = "'y_hat': "
+
 # What makes the example request take its time.
 SLOWLY = {"h": 480}
 

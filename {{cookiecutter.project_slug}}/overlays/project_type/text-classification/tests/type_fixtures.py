@@ -14,6 +14,10 @@ NOTES = Path(__file__).parent / "data" / "notes.csv"
 
 EXCLUDED_CHECKS: list[str] = []  # of the API's schema
 
+# A request, and what its answer holds.
+QUESTION = ("/predict", {"texts": ["The tap leaks."]})
+ANSWER = "'label': 'plumbing'"
+
 # What makes the example request take its time.
 SLOWLY: dict[str, int] = {}
 

@@ -13,6 +13,7 @@ import numpy as np
 from .params import Params
 from .timegrid import Calendar, parse_freq
 
+ONLY_SERIES = "y"  # the name of the one series that has none
 PAST_VALUES = 7  # of each past covariate: the newest, and those whole shortest seasons before it
 
 

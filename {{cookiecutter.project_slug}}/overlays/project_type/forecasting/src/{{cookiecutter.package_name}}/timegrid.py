@@ -50,7 +50,7 @@ def public_holidays(place: str) -> holidays.HolidayBase:
     country, _, part = place.partition("-")
     try:
         return holidays.country_holidays(country, subdiv=part or None)
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # the library's word for a place that it does not know
         raise UserError(f"data.holidays: {' '.join(str(error).split()):.200}") from None
 
 
@@ -78,7 +78,7 @@ class Calendar:
             for n in HARMONICS:
                 columns += [np.sin(2 * np.pi * n * phase), np.cos(2 * np.pi * n * phase)]
         if self._within_a_week():
-            weekday = (local.astype("datetime64[D]").astype(int) + 3) % 7
+            weekday = self.weekday(local)
             columns += [weekday == day for day in range(7)]
         if self.holidays:
             columns.append(self.is_holiday(local))
@@ -95,6 +95,10 @@ class Calendar:
             for hour in hours
         ]
         return moments + np.array(offsets, dtype="timedelta64[s]")[places]
+
+    def weekday(self, local: np.ndarray) -> np.ndarray:
+        """Return for each wall-clock time its weekday, from 0 for Monday to 6: int (rows,)."""
+        return (local.astype("datetime64[D]").astype(int) + 3) % 7
 
     def is_holiday(self, local: np.ndarray) -> np.ndarray:
         """Return for each wall-clock time whether its day is a public holiday: bool (rows,)."""

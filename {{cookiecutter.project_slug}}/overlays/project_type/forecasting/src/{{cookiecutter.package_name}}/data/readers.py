@@ -7,11 +7,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ..errors import UserError
+from ..features import ONLY_SERIES
 from ..params import Data
 from ..timegrid import time_zone
 from .validation import describe
 
-ONLY_SERIES = "y"  # the id of the one series of a file without an id column
 OWN_NAMES = {"unique_id", "ds", "y", "line", "observed"}
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]  # but for ids, which are names
 OFFSET = r":.*(?:Z|[+-]\d\d(?::?\d\d)?)$"

@@ -13,11 +13,10 @@ from .. import cores
 from ..features import Windows
 from ..params import Params
 from ..training.model import Forecaster
+from .rolling import Origins, batches
 
-Origins = tuple[np.ndarray, np.ndarray]  # series and index of each window
 MAX_ROWS = 150_000  # that the trees are fitted on: a window gives one for each lead time
 TREES = 300
-BATCH_SIZE = 256
 BOOSTED = "gradient-boosted trees, same features"
 
 
@@ -66,9 +65,9 @@ class BoostedTrees:
         # Only what it looks at is asked of it, not what it would have to learn.
         self._look = Forecaster(windows.shape, few, params.model, 0.0, params.data.positive)
         share = max(1, len(train[0]) * windows.shape.horizon // MAX_ROWS)
-        rows = slice(None, None, share)
-        features, usual, scale = self._features(train[0][rows], train[1][rows])
-        y, observed = windows.targets(train[0][rows], train[1][rows])
+        some = (train[0][::share], train[1][::share])
+        features, usual, scale = self._features(some)
+        y, observed = windows.targets(*some)
         target = self._look.normalise(torch.from_numpy(y), scale).numpy() - usual
         settings = {"loss": "absolute_error", "max_iter": TREES, "random_state": params.seed}
         self._trees = HistGradientBoostingRegressor(**settings).fit(
@@ -78,19 +77,17 @@ class BoostedTrees:
     def forecast(self, test: Origins) -> np.ndarray:
         """Return forecasts (windows, horizon)."""
         parts = []
-        for rows in np.array_split(np.arange(len(test[0])), math.ceil(len(test[0]) / BATCH_SIZE)):
-            features, usual, scale = self._features(test[0][rows], test[1][rows])
+        for batch in batches(test):
+            features, usual, scale = self._features(batch)
             change = self._trees.predict(features.reshape(-1, features.shape[-1]))
             whole = torch.from_numpy(change.reshape(usual.shape) + usual)[:, :, None]
             parts.append(self._look.denormalise(whole, scale)[:, :, 0].numpy())
         return np.concatenate(parts)
 
     @torch.no_grad()
-    def _features(
-        self, which: np.ndarray, at: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
+    def _features(self, batch: Origins) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
         """Return features (windows, horizon, features), what is usual, and the scale."""
-        inputs = self._windows.inputs(which, at)
+        inputs = self._windows.inputs(*batch)
         history = torch.from_numpy(inputs.history)
         scale = self._look.scale(history)
         looks = self._look.look(self._look.normalise(history, scale))
@@ -99,8 +96,8 @@ class BoostedTrees:
             *(part.numpy() for part in looks),
             inputs.steps,
             np.repeat(inputs.context[:, None], horizon, axis=1),
-            np.broadcast_to(np.arange(horizon)[None, :, None], (len(at), horizon, 1)),
+            np.broadcast_to(np.arange(horizon)[None, :, None], (len(history), horizon, 1)),
         ]
         if self._foreknowledge:
-            parts.append(self._windows.past_ahead(which, at))
+            parts.append(self._windows.past_ahead(*batch))
         return np.concatenate(parts, axis=2), looks[0][:, :, 0].numpy(), scale

@@ -47,7 +47,7 @@ def run(params: Params) -> None:
     report["foreknowledge"] = foreknowledge
     report["slices"] = slices.errors(test, quantiles, rivals, predictor.shape)
     report["windows"] = {"n_windows": len(test.at), "step_size": params.evaluate.step_size}
-    figures.draw(report, windows, test, quantiles, rivals)
+    figures.draw(report, test, quantiles, rivals)
     results.write(predictor.manifest, data, report)
     with tracking.run(params, predictor.manifest["tracking_run"]):
         mlflow.log_metrics({f"test_{name}": value for name, value in report["model"].items()})

@@ -6,7 +6,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..features import Windows
 from .plots import ACCENT, MUTED, STYLE, comparison, save
 from .scores import wape
 
@@ -26,11 +25,7 @@ WEEK = np.timedelta64(7, "D").astype("timedelta64[s]")
 
 
 def draw(
-    metrics: dict[str, Any],
-    windows: Windows,
-    test: "Test",
-    quantiles: np.ndarray,
-    rivals: dict[str, np.ndarray],
+    metrics: dict[str, Any], test: "Test", quantiles: np.ndarray, rivals: dict[str, np.ndarray]
 ) -> None:
     """Draw each figure of `CAPTIONS`; quantiles are (windows, horizon, levels)."""
     comparison(metrics, "wape", "comparison.png", lower_is_better=True)

@@ -1,14 +1,19 @@
 """Rolling origins: the windows of a block of time."""
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
 
 from ..features import Windows
 from ..timegrid import parse_freq
 
+Origins = tuple[np.ndarray, np.ndarray]  # series and index of each window
+
 
 def origins(
     windows: Windows, first: np.datetime64 | None, end: np.datetime64 | None, step_size: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Origins:
     """Return series and index, each (windows,), of every `step_size`th origin from `first` on.
 
     Each horizon is over before `end` (None: before its series ends), and no origin is so near to
@@ -23,3 +28,10 @@ def origins(
         found.append(np.stack([np.full_like(places, number), places]))
     which, places = np.concatenate(found, axis=1)
     return which, places
+
+
+def batches(whole: Origins, size: int = 512) -> Iterator[Origins]:
+    """Yield the windows in order, in batches of about one size, `size` at most."""
+    which, at = whole
+    parts = max(1, math.ceil(len(at) / size))
+    yield from zip(np.array_split(which, parts), np.array_split(at, parts), strict=True)

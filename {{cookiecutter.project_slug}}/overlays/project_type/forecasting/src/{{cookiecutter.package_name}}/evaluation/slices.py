@@ -46,8 +46,7 @@ def kinds(test: "Test", shape: Shape) -> dict[str, np.ndarray]:
         hours = (local - local.astype("datetime64[D]")) // np.timedelta64(1, "h")
         found["hour"] = hours.reshape(test.y.shape)
     if step < 7 * DAY:
-        weekday = (local.astype("datetime64[D]").astype(int) + 3) % 7
-        found["weekday"] = np.array(WEEKDAYS)[weekday].reshape(test.y.shape)
+        found["weekday"] = np.array(WEEKDAYS)[calendar.weekday(local)].reshape(test.y.shape)
     if shape.holidays:
         names = np.where(calendar.is_holiday(local), "holiday", "no holiday")
         found["holiday"] = names.reshape(test.y.shape)

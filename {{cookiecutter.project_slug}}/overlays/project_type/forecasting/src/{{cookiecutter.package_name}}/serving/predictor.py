@@ -2,20 +2,18 @@
 
 import csv
 import itertools
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
-from .. import artifacts, cores
 from ..errors import UserError
 from ..features import Inputs, Series, Shape, Windows
 from ..params import Serve
 from ..timegrid import parse_freq
+from .exported import Exported
 
 MAX_COST = 64  # windows answered together: more would hold up the next batch, and gain little
 BATCH_SIZE = 256
@@ -33,40 +31,19 @@ class Question:
         return -(-self.h // self.horizon)
 
 
-class Predictor:
+class Predictor(Exported):
     """Series in, quantiles of what comes next out."""
 
     def __init__(self, folder: Path, manifest: dict[str, Any], settings: Serve) -> None:
-        options = onnxruntime.SessionOptions()
-        # Several threads may ask at a time, and share this many. One that waits sleeps: it would
-        # take its core from the others.
-        options.intra_op_num_threads = cores.threads(settings.threads)
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            os.fspath(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
-        self.manifest = manifest
+        super().__init__(folder, manifest, settings)
         self.shape = Shape(**manifest["shape"])
         self.levels: list[float] = manifest["levels"]  # of the quantiles, ascending
         self.positive: bool = manifest["positive"]
         self.stored = {one.name: one for one in read_history(folder / "history.csv", self.shape)}
 
-    @classmethod
-    def load(cls, folder: Path, settings: Serve) -> "Predictor":
-        """Load and warm up a model, or raise `UserError` if a file is missing or altered."""
-        manifest = artifacts.read_manifest(folder, made_by="train")
-        try:
-            predictor = cls(folder, manifest, settings)
-            predictor.predict([next(iter(predictor.stored))])
-        except Exception as error:  # onnxruntime's own kinds, or a key that the manifest lacks
-            reason = f"{type(error).__name__}: {' '.join(str(error).split()):.200}"
-            raise UserError(f"{folder}: cannot be loaded ({reason}); run train again") from error
-        return predictor
-
-    @property
-    def version(self) -> str:
-        """Return the first digits of the hash of the model's file."""
-        return self.manifest["version"]
+    def warm_up(self) -> None:
+        """Answer once."""
+        self.predict([next(iter(self.stored))])
 
     def quantiles(self, inputs: Inputs) -> np.ndarray:
         """Return quantiles of each step of windows, float32 (windows, horizon, levels)."""

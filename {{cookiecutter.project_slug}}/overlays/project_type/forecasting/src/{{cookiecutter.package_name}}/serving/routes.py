@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from fastapi import APIRouter, HTTPException, Query
 from prometheus_client import Counter, Histogram
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..features import Series, Shape
-from ..timegrid import parse_freq
+from ..features import ONLY_SERIES, Series, Shape
+from ..timegrid import parse_freq, time_zone
 from .dependencies import REFUSALS, Model, Queue, Refusal, Responses
 from .predictor import Predictor, Question, rows_of, written
 
@@ -20,7 +19,6 @@ FORECASTS = Counter("forecasts", "Series forecast, by where their history came f
 STEPS = Histogram("forecast_steps", "Steps asked for", buckets=(1, 12, 24, 48, 96, 168, 336, 480))
 MAX_STEPS = 480
 UNKNOWN: Responses = {404: {"model": Refusal, "description": "There is no such series"}}
-ONLY_SERIES = "y"  # the name of a series without a name
 
 LARGEST = 1e30  # of a number that the model can compute with
 Number = Annotated[float, Field(strict=True, gt=-LARGEST, lt=LARGEST)]
@@ -193,7 +191,7 @@ def _moment(moment: datetime, timezone: str | None) -> np.datetime64:
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC).replace(tzinfo=None)
     elif timezone is not None:
-        moment = moment.replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC).replace(tzinfo=None)
+        moment = moment.replace(tzinfo=time_zone(timezone)).astimezone(UTC).replace(tzinfo=None)
     return np.datetime64(moment, "s")
 
 

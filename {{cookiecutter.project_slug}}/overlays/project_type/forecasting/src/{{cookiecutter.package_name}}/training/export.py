@@ -1,6 +1,5 @@
 """Writes the trained forecaster as the ONNX file that is evaluated and served."""
 
-import math
 import shutil
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import nn
 from .. import artifacts
 from ..data.prepare import HISTORY
 from ..errors import UserError
+from ..evaluation.rolling import Origins, batches
 from ..features import Windows
 from ..params import Params
 from ..serving.predictor import Predictor
@@ -24,7 +24,7 @@ FILES = ["model.onnx", HISTORY]
 MAX_DIFFERENCE = 1e-3  # of a quantile, as a share of the mean value of its window
 WORKSHOP = Path(".cache/export")
 WEIGHTS = Path(".cache/trained.safetensors")  # for the benchmark, which serves torch as well
-BATCH_SIZE = 512
+COMPARED = 1024  # windows, at most
 
 
 class Served(nn.Module):
@@ -52,11 +52,7 @@ class Served(nn.Module):
 
 
 def export(
-    model: Forecaster,
-    windows: Windows,
-    valid: tuple[np.ndarray, np.ndarray],
-    facts: dict[str, Any],
-    params: Params,
+    model: Forecaster, windows: Windows, valid: Origins, facts: dict[str, Any], params: Params
 ) -> dict[str, Any]:
     """Calibrate the intervals on `valid`, write `models/` and return its manifest.
 
@@ -75,8 +71,8 @@ def export(
     WORKSHOP.mkdir(parents=True)
     shutil.copyfile(artifacts.PROCESSED / HISTORY, WORKSHOP / HISTORY)
     write_onnx(served, windows, valid, WORKSHOP / "model.onnx")
-    predictor = Predictor(WORKSHOP, {**facts, "version": ""}, params.serve)
-    rows = np.linspace(0, len(valid[0]) - 1, min(len(valid[0]), 2 * BATCH_SIZE)).astype(int)
+    predictor = Predictor(WORKSHOP, facts, params.serve)
+    rows = np.linspace(0, len(valid[0]) - 1, min(len(valid[0]), COMPARED)).astype(int)
     inputs = windows.inputs(valid[0][rows], valid[1][rows])
     with torch.inference_mode():
         trained = served(*map(torch.from_numpy, inputs)).numpy()
@@ -95,25 +91,18 @@ def export(
 
 
 @torch.no_grad()
-def predict(
-    model: Forecaster, windows: Windows, which_at: tuple[np.ndarray, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
+def predict(model: Forecaster, windows: Windows, whole: Origins) -> tuple[np.ndarray, np.ndarray]:
     """Return quantiles (windows, horizon, levels) and values (windows, horizon), normalised."""
     parts = []
-    for rows in np.array_split(
-        np.arange(len(which_at[0])), math.ceil(len(which_at[0]) / BATCH_SIZE)
-    ):
-        which, at = which_at[0][rows], which_at[1][rows]
-        quantiles, scale = model(*map(torch.from_numpy, windows.inputs(which, at)))
-        y = torch.from_numpy(windows.targets(which, at)[0]).float()
+    for batch in batches(whole):
+        quantiles, scale = model(*map(torch.from_numpy, windows.inputs(*batch)))
+        y = torch.from_numpy(windows.targets(*batch)[0]).float()
         parts.append([quantiles.numpy(), model.normalise(y, scale).numpy()])
     quantiles, values = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return quantiles, values
 
 
-def write_onnx(
-    served: Served, windows: Windows, valid: tuple[np.ndarray, np.ndarray], path: Path
-) -> None:
+def write_onnx(served: Served, windows: Windows, valid: Origins, path: Path) -> None:
     """Trace the model with two windows; their number stays free."""
     rows = np.resize(np.arange(len(valid[0])), 2)
     inputs = windows.inputs(valid[0][rows], valid[1][rows])

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..evaluation.rolling import Origins, batches
 from ..features import Inputs, Shape, Windows
 from ..params import Model
 
@@ -125,13 +126,13 @@ class Forecaster(nn.Module):
         return torch.stack([lowest, low, middle, high, highest], dim=2)
 
     @torch.no_grad()
-    def start_from_least_squares(self, windows: Windows, which: np.ndarray, at: np.ndarray) -> None:
+    def start_from_least_squares(self, windows: Windows, train: Origins) -> None:
         """Set the weights of each lead time to those of a linear regression on all windows."""
         squares = torch.zeros(self.horizon, UNUSUAL, UNUSUAL, dtype=torch.float64)
         products = torch.zeros(self.horizon, UNUSUAL, dtype=torch.float64)
-        for part in np.array_split(np.arange(len(at)), math.ceil(len(at) / 2048)):
-            history = torch.from_numpy(windows.inputs(which[part], at[part]).history)
-            y, observed = map(torch.from_numpy, windows.targets(which[part], at[part]))
+        for batch in batches(train):
+            history = torch.from_numpy(windows.inputs(*batch).history)
+            y, observed = map(torch.from_numpy, windows.targets(*batch))
             scale = self.scale(history)
             usual, unusual, _ = self.look(self.normalise(history, scale))
             rest = (self.normalise(y.float(), scale) - usual[:, :, 0]).double()

@@ -13,16 +13,14 @@ from tqdm import tqdm
 from .. import artifacts, cores
 from ..data.prepare import read_series
 from ..errors import UserError
-from ..evaluation.rolling import origins
-from ..features import Inputs, Windows, shape_of
+from ..evaluation.rolling import Origins, batches, origins
+from ..features import Windows, shape_of
 from ..params import Params
 from . import tracking
 from .checkpoint import Checkpoint
 from .export import export
 from .model import Forecaster, pinball_loss
 from .schedule import warm_up_and_decay
-
-BATCH_SIZE = 512  # windows of the validation block that are looked at together
 
 
 def run(params: Params) -> None:
@@ -72,9 +70,6 @@ def run(params: Params) -> None:
         checkpoint.remove()
 
 
-Origins = tuple[np.ndarray, np.ndarray]  # series and index of each window
-
-
 def sample(train: Origins, seed: int, size: int = 4096) -> Origins:
     """Return some of the windows, or all if they are few."""
     rows = np.random.default_rng(seed).permutation(len(train[0]))[:size]
@@ -103,7 +98,7 @@ def fit(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     if not checkpoint.restore(model, optimizer):
-        model.start_from_least_squares(windows, which, at)
+        model.start_from_least_squares(windows, train)
 
     progress = tqdm(total=steps, initial=checkpoint.step, desc="training", unit="step")
     while checkpoint.step < steps:
@@ -119,7 +114,7 @@ def fit(
             factor = warm_up_and_decay(checkpoint.step, steps, settings.warmup_fraction)
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * factor
-            loss = loss_of(model, windows, which[batch], at[batch])
+            loss = loss_of(model, windows, (which[batch], at[batch]))
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
@@ -149,15 +144,10 @@ def fit(
     checkpoint.restore_best(model)
 
 
-def as_tensors(inputs: Inputs) -> list[torch.Tensor]:
-    """Return what `Forecaster` takes."""
-    return [torch.from_numpy(array) for array in inputs]
-
-
-def loss_of(model: Forecaster, windows: Windows, which: np.ndarray, at: np.ndarray) -> torch.Tensor:
+def loss_of(model: Forecaster, windows: Windows, batch: Origins) -> torch.Tensor:
     """Return the pinball loss of some windows, measured by the level of each."""
-    quantiles, scale = model(*as_tensors(windows.inputs(which, at)))
-    y, observed = map(torch.from_numpy, windows.targets(which, at))
+    quantiles, scale = model(*map(torch.from_numpy, windows.inputs(*batch)))
+    y, observed = map(torch.from_numpy, windows.targets(*batch))
     return pinball_loss(quantiles, model.normalise(y.float(), scale), observed)
 
 
@@ -165,7 +155,7 @@ def loss_of(model: Forecaster, windows: Windows, which: np.ndarray, at: np.ndarr
 def validate(model: Forecaster, windows: Windows, valid: Origins) -> dict[str, float]:
     """Return the loss of the model as it stands on every window of the validation block."""
     model.eval()
-    which, at = valid
-    parts = np.array_split(np.arange(len(at)), math.ceil(len(at) / BATCH_SIZE))
-    losses = [loss_of(model, windows, which[part], at[part]).item() for part in parts]
-    return {"loss": round(float(np.average(losses, weights=list(map(len, parts)))), 5)}
+    parts = list(batches(valid))
+    losses = [loss_of(model, windows, part).item() for part in parts]
+    sizes = [len(at) for _, at in parts]
+    return {"loss": round(float(np.average(losses, weights=sizes)), 5)}

@@ -1,55 +1,31 @@
 """The exported model, loaded: what evaluation scores is this, and what the API serves is this."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
-from .. import artifacts, cores
-from ..errors import UserError
 from ..params import Serving
 from ..text import bucket, encode, load_tokenizer, pad
+from .exported import Exported
 
 MAX_COST = 256  # tokens answered together: more would hold up the next batch, and gain little
 BATCH_SIZE = 32
 Ids = list[int]  # of the tokens of a text
 
 
-class Predictor:
+class Predictor(Exported):
     """Texts in, labels with probabilities out."""
 
     def __init__(self, folder: Path, manifest: dict[str, Any], settings: Serving) -> None:
-        options = onnxruntime.SessionOptions()
-        # Several threads may ask at a time, and share this many. One that waits sleeps: it would
-        # take its core from the others.
-        options.intra_op_num_threads = cores.threads(settings.threads)
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            os.fspath(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        super().__init__(folder, manifest, settings)
         self._tokenizer = load_tokenizer(folder / "tokenizer.json", manifest["max_tokens"])
         self._review_below = settings.review_below
-        self.manifest = manifest
         self.labels: list[str] = manifest["labels"]
 
-    @classmethod
-    def load(cls, folder: Path, settings: Serving) -> "Predictor":
-        """Load and warm up a model, or raise `UserError` if a file is missing or altered."""
-        manifest = artifacts.read_manifest(folder, made_by="train")
-        try:
-            predictor = cls(folder, manifest, settings)
-            predictor.predict(["warm up"])
-        except Exception as error:  # onnxruntime's own kinds, or a key that the manifest lacks
-            reason = f"{type(error).__name__}: {' '.join(str(error).split()):.200}"
-            raise UserError(f"{folder}: cannot be loaded ({reason}); run train again") from error
-        return predictor
-
-    @property
-    def version(self) -> str:
-        """Return the first digits of the hash of the model's file."""
-        return self.manifest["version"]
+    def warm_up(self) -> None:
+        """Answer once."""
+        self.predict(["warm up"])
 
     @property
     def review_below(self) -> float:
