@@ -51,6 +51,15 @@ def shape():
     return Shape(**manifest()["shape"])
 
 
+@pytest.mark.parametrize(("days", "yearly"), [(521, False), (522, True)])
+def test_the_time_of_year_is_told_if_training_has_a_year_of_it(split, given, hires, days, yearly):
+    moments = pd.date_range("2023-03-01", periods=24 * days, freq="h")  # training gets 70%
+    longer = pd.concat([hires] * 9, ignore_index=True)[: len(moments)].assign(ts=moments)
+    given(longer)
+    split()
+    assert shape().yearly is yearly
+
+
 def test_blocks_follow_each_other_and_hold_each_row_once(split, hires):
     together = pd.concat(split().values())
     assert together["ds"].tolist() == hires["ts"].tolist()

@@ -43,8 +43,9 @@ def test_what_is_no_step_of_fixed_length_is_refused(freq):
 
 @pytest.mark.parametrize("freq", [*FREQS, "12h", "26W", "60W"])
 @pytest.mark.parametrize("place", [None, "GB-ENG"])
-def test_there_is_a_name_for_each_feature(freq, place):
-    calendar = Calendar(freq, None, place)
+@pytest.mark.parametrize("yearly", [True, False])
+def test_there_is_a_name_for_each_feature(freq, place, yearly):
+    calendar = Calendar(freq, None, place, yearly)
     features = calendar.features(moments("2024-02-28", 50, freq))
     assert features.shape == (50, len(calendar.names))
     assert len(set(calendar.names)) == len(calendar.names)
@@ -58,6 +59,8 @@ def test_there_is_a_name_for_each_feature(freq, place):
 )
 def test_only_cycles_longer_than_two_steps_are_features(freq, kinds):
     assert {name.split()[0] for name in Calendar(freq).names} == kinds
+    without = Calendar(freq, yearly=False).names
+    assert {name.split()[0] for name in without} == kinds - {"year"}
 
 
 def test_waves_come_back_after_a_day():

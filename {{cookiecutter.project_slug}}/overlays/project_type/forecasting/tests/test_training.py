@@ -22,6 +22,7 @@ SHAPE = Shape(
     freq="h",
     timezone=None,
     holidays=None,
+    yearly=True,
     past_delay=2,
     past_columns=["rain"],
     future_columns=["price"],

@@ -17,6 +17,7 @@ SHAPE = Shape(
     freq="h",
     timezone=None,
     holidays=None,
+    yearly=True,
     past_delay=5,
     past_columns=["rain", "wind"],
     future_columns=["price"],

@@ -42,6 +42,7 @@ class Shape:
     past_delay: int
     past_columns: list[str]
     future_columns: list[str]
+    yearly: bool  # the training block has a whole year: what it has not seen, nobody can learn
 
     @property
     def shortest(self) -> int:
@@ -64,16 +65,17 @@ class Shape:
     @property
     def calendar(self) -> Calendar:
         """Return the calendar of the moments that are forecast."""
-        return Calendar(self.freq, self.timezone, self.holidays)
+        return Calendar(self.freq, self.timezone, self.holidays, self.yearly)
 
 
-def shape_of(params: Params) -> Shape:
-    """Return the shape that the parameters ask for."""
+def shape_of(params: Params, yearly: bool) -> Shape:
+    """Return the shape that the parameters ask for, with or without the time of year."""
     kept = {"freq", "timezone", "holidays", "past_delay", "past_columns", "future_columns"}
     return Shape(
         horizon=params.horizon,
         season_lengths=params.season_lengths,
         seasons=params.model.seasons,
+        yearly=yearly,
         **params.data.model_dump(include=kept),
     )
 

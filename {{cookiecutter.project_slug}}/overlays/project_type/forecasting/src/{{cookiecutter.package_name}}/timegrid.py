@@ -12,6 +12,7 @@ import numpy as np
 from .errors import UserError
 
 MINUTE, HOUR, DAY = (np.timedelta64(seconds, "s") for seconds in (60, 3600, 86_400))
+YEAR = 365 * DAY
 UNITS = {"min": MINUTE, "h": HOUR, "D": DAY, "W": 7 * DAY}
 HARMONICS = (1, 2, 3)
 
@@ -61,6 +62,7 @@ class Calendar:
     freq: str
     timezone: str | None = None  # moments are UTC, and local time is this zone's; None: as given
     holidays: str | None = None  # a country, or a country and a part of it, like US or US-DC
+    yearly: bool = True  # the time of year is told
 
     @property
     def names(self) -> list[str]:
@@ -112,9 +114,8 @@ class Calendar:
     def _cycles(self, local: np.ndarray) -> dict[str, np.ndarray]:
         """Return how far each cycle has come that is longer than two steps, from 0 to 1."""
         day, step = local.astype("datetime64[D]"), parse_freq(self.freq)
-        year = local.astype("datetime64[Y]")
-        cycles = {
-            "day": ((local - day) / DAY, DAY),
-            "year": ((day - year.astype("datetime64[D]")) / (365.25 * DAY), 365 * DAY),
-        }
+        cycles = {"day": ((local - day) / DAY, DAY)}
+        if self.yearly:
+            new_year = local.astype("datetime64[Y]").astype("datetime64[D]")
+            cycles["year"] = ((day - new_year) / (365.25 * DAY), YEAR)
         return {name: phase for name, (phase, length) in cycles.items() if 2 * step < length}

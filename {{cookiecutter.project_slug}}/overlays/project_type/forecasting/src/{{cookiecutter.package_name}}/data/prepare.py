@@ -11,7 +11,7 @@ from ..artifacts import PROCESSED, RAW
 from ..errors import UserError
 from ..features import Series, Shape, shape_of
 from ..params import Data, Params
-from ..timegrid import parse_freq
+from ..timegrid import YEAR, parse_freq
 from . import readers, sources, validation
 
 BLOCKS = ("train", "valid", "test")
@@ -33,8 +33,8 @@ def run(params: Params) -> None:
     validation.check_gaps(rows, data, path.name)
     rows, outside = without_ends(rows)
     rows, filled = fill(rows, params.season_lengths, data.gaps)
-    shape = shape_of(params)
-    starts = block_starts(rows["ds"], data, shape.horizon)
+    starts = block_starts(rows["ds"], data, params.horizon)
+    shape = shape_of(params, yearly=bool(starts[0] - rows["ds"].min().to_numpy() >= YEAR))
     check_lengths(rows, starts, shape)
 
     blocks = np.searchsorted(np.array(starts), rows["ds"].to_numpy(), "right")

@@ -2,7 +2,6 @@
 
 import math
 import time
-from dataclasses import asdict
 
 import mlflow
 import numpy as np
@@ -14,7 +13,7 @@ from .. import artifacts, cores
 from ..data.prepare import read_series
 from ..errors import UserError
 from ..evaluation.rolling import Origins, batches, origins
-from ..features import Windows, shape_of
+from ..features import Shape, Windows, shape_of
 from ..params import Params
 from . import tracking
 from .checkpoint import Checkpoint
@@ -26,8 +25,8 @@ from .schedule import warm_up_and_decay
 def run(params: Params) -> None:
     """Train on `train`, choose the epoch on `valid`, write `models/`; `test` stays closed."""
     data = artifacts.read_manifest(artifacts.PROCESSED, made_by="data")
-    shape = shape_of(params)
-    if data["shape"] != asdict(shape):
+    shape = Shape(**data["shape"])
+    if shape != shape_of(params, shape.yearly):
         raise UserError("data/processed/ was made with other parameters; run data again")
     torch.manual_seed(params.seed)
     torch.set_num_threads(cores.threads(params.train.threads))
