@@ -20,15 +20,16 @@ MEMORY_MB = 400
 OVERLOAD_P99_SECONDS = 2
 RECOVERY_SECONDS = 1
 METRICS = {"p50": "p50 latency", "p99": "p99 latency", "rate": "requests a second"}
+UNITS = {"p50": "ms", "p99": "ms", "rate": "a second"}
 
 
 @dataclass(frozen=True)
 class Goal:
-    """How one of this API's figures should compare with a rival's, as a ratio."""
+    """How one of this API's figures should compare with a rival's, as a ratio, or be by itself."""
 
     metric: str  # of METRICS
     clients: int
-    rival: str
+    rival: str | None  # None: the figure itself, in its unit
     at_least: float = 0
     at_most: float = math.inf
 
@@ -58,7 +59,7 @@ class Measured:
 def write(measured: Measured, goals: tuple[Goal, ...], model: dict[str, Any]) -> None:
     """Print the report and write it, once for people and once for programs."""
     figures = [
-        *(ratio(measured, goal) for goal in goals),
+        *(compared(measured, goal) for goal in goals),
         memory(measured.servers[0]),
         *under_overload(measured.overload),
         *(when_stopped(stop) for stop in measured.stops),
@@ -79,19 +80,22 @@ def write(measured: Measured, goals: tuple[Goal, ...], model: dict[str, Any]) ->
     print(f"\n{text}\nwrote {MARKDOWN} and {JSON}")
 
 
-def ratio(measured: Measured, goal: Goal) -> Figure:
-    """Compare with a rival: the median, and the range, of the ratios of each round."""
-    ours, theirs = (
+def compared(measured: Measured, goal: Goal) -> Figure:
+    """Compare with the goal: the median, and the range, of each round's figure, or ratio of two."""
+    names = [measured.servers[0].name, *([goal.rival] if goal.rival else [])]
+    figures = [
         [getattr(load, goal.metric) for load in measured.loads[name][goal.clients]]
-        for name in (measured.servers[0].name, goal.rival)
-    )
-    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
-    median = statistics.median(ratios)
+        for name in names
+    ]
+    values = [one / math.prod(others) for one, *others in zip(*figures, strict=True)]
+    median = statistics.median(values)
+    unit = "times" if goal.rival else UNITS[goal.metric]
+    target = f"at least {goal.at_least:g}" if goal.at_least else f"at most {goal.at_most:g}"
     clients = f"{goal.clients} client{'s' * (goal.clients > 1)}"
     return Figure(
-        f"{METRICS[goal.metric]} at {clients}, against {goal.rival}",
-        f"at least {goal.at_least:g} times" if goal.at_least else f"at most {goal.at_most:g} times",
-        f"{median:.2f} times ({min(ratios):.2f} to {max(ratios):.2f})",
+        f"{METRICS[goal.metric]} at {clients}" + (f", against {goal.rival}" if goal.rival else ""),
+        f"{target} {unit}",
+        f"{median:.2f} {unit} ({min(values):.2f} to {max(values):.2f})",
         median,
         goal.at_least <= median <= goal.at_most,
     )

@@ -1,7 +1,10 @@
 """The serving benchmark's own parts: what it says of a server has to be true of that server."""
 
 import asyncio
+import contextlib
 import itertools
+import json
+import math
 import sys
 import time
 from collections import Counter
@@ -9,7 +12,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from benchmarks import results, server, shutdown
+from benchmarks import results, server, serving, shutdown
 from benchmarks.load import Load
 
 from {{cookiecutter.package_name}}.errors import UserError
@@ -124,10 +127,43 @@ def test_ratios_are_those_of_each_round(goal, is_met):
     # By round 2, 3 and 10 times; by medians it would be 20 / 5 = 4 times.
     all_loads = {"ours": loads(20, 15, 50), "theirs": loads(10, 5, 5)}
     measured = results.Measured([ours], {}, all_loads, None, [])
-    figure = results.ratio(measured, results.Goal("rate", 8, "theirs", **goal))
+    figure = results.compared(measured, results.Goal("rate", 8, "theirs", **goal))
     assert figure.value == 3
     assert figure.is_met == is_met
     assert "3.00 times (2.00 to 10.00)" in figure.measured
+
+
+@pytest.mark.parametrize(("at_least", "is_met"), [(20, True), (20.1, False)])
+def test_a_goal_without_a_rival_is_about_the_figure_itself(at_least, is_met):
+    ours = SimpleNamespace(name="ours")
+    measured = results.Measured([ours], {}, {"ours": loads(20, 15, 50)}, None, [])
+    figure = results.compared(measured, results.Goal("rate", 8, None, at_least=at_least))
+    assert (figure.value, figure.is_met) == (20, is_met)
+    assert figure.name == "requests a second at 8 clients"
+    assert figure.measured == "20.00 a second (15.00 to 50.00)"
+
+
+@pytest.mark.parametrize(
+    ("differences", "said"),
+    [
+        ([0.0, 1e-4], "theirs: answers differ from ours's by 0.0001 at most"),
+        ([None, None], "theirs: another method, the same questions"),
+        ([1e-4, 0.1], None),
+        ([1e-4, math.nan], None),
+        ([None, math.inf], None),
+    ],
+)
+def test_servers_are_compared_before_they_are_measured(monkeypatch, capsys, differences, said):
+    answers = iter(differences)
+    monkeypatch.setattr(serving.rivals, "difference", lambda ours, theirs: next(answers))
+    server = {"awake": contextlib.nullcontext, "ask": json.loads}
+    servers = [SimpleNamespace(name=name, **server) for name in ("ours", "theirs")]
+    if said is None:
+        with pytest.raises(UserError, match=r"^theirs: not the same model"):
+            serving.compare(servers, ["1", "2"], 1e-3)
+    else:
+        serving.compare(servers, ["1", "2"], 1e-3)
+        assert capsys.readouterr().out.strip() == said
 
 
 def test_bench_runs_in_the_projects_folder_only(refusal):

@@ -21,6 +21,7 @@ from .results import Goal
 PATH = "/forecast"
 TORCH, AUTOETS = "plain torch", "AutoETS in the request"
 GOALS = (
+    Goal("p50", 1, None, at_most=10),
     Goal("rate", 64, TORCH, at_least=4),
     Goal("rate", 64, AUTOETS, at_least=10),
     Goal("p50", 1, TORCH, at_most=0.5),
@@ -99,17 +100,16 @@ def rivals(params: Any, bench_python: Path) -> list[Rival]:
     ]
 
 
-def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
+def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> float | None:
     """Return the largest difference between values, as a share of the forecast's mean.
 
-    It is infinite if the steps differ, or the model. AutoETS is another method: its values are
-    other ones, and only its steps have to be the same.
+    It is infinite if the steps differ, or the model. None of AutoETS: its values are other ones.
     """
     (mine, values), (its, others) = map(_table, (ours, theirs))
     if mine != its:
         return math.inf
     if theirs["model_version"] == OTHER_METHOD:
-        return 0.0
+        return None
     if theirs["model_version"] != ours["model_version"]:
         return math.inf
     return float(np.abs(values - others).max() / (np.abs(values).mean() + 1e-12))

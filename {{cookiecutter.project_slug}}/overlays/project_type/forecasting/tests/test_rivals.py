@@ -39,7 +39,7 @@ def answer(*middles, version="0123456789ab", name="y"):
         (answer(100, 300, version="ba9876543210"), math.inf),
         (answer(100), math.inf),
         (answer(100, 300, name="z"), math.inf),
-        (answer(1, 3, version="AutoETS"), 0),
+        (answer(1, 3, version="AutoETS"), None),
         (answer(1, version="AutoETS"), math.inf),
         (answer(100, math.nan), math.nan),  # which is within no tolerance
     ],
