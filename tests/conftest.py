@@ -130,6 +130,52 @@ def python(project):
     return str(project.path / ".venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
 
 
+class Workshop(BakedProject):
+    """A folder with what the stages need, worked on by a demo's environment and code."""
+
+    def __init__(self, path, demo, settings, brought=()):
+        super().__init__(path)
+        self.demo, self.settings = demo, settings
+        for name in (
+            "params.yaml",
+            "README.md",
+            "dvc.yaml",
+            "pyproject.toml",
+            "src",
+            ".dvc/config",
+        ):
+            self.bring(demo.path / name, name)
+        for name in brought:
+            self.bring(demo.path / name, name)
+        self.run("git", "init", "--quiet")
+
+    def bring(self, source, name):
+        """Copy a file or folder to `name`."""
+        (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, self.path / name)
+
+    def start(self, verb, *arguments, launch=(), **settings):
+        """Start a verb in a process group of its own."""
+        package = next((self.demo.path / "src").glob("*/__main__.py")).parent.name
+        options = [f"--set={key}={value}" for key, value in {**self.settings, **settings}.items()]
+        return subprocess.Popen(
+            [python(self.demo), *launch, "-m", package, verb, *options, *arguments],
+            cwd=self.path,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+
+    def finish(self, verb, *arguments, **options):
+        """Run a verb to its end, and return what it printed."""
+        process = self.start(verb, *arguments, **options)
+        output, errors = process.communicate(timeout=900)
+        assert process.returncode == 0, output[-2000:] + errors[-2000:]
+        return output
+
+
 @pytest.fixture
 def command_line(tmp_path):
     """Return a function that runs cookiecutter's or cruft's CLI in an empty folder named out."""

@@ -2,22 +2,24 @@
 
 import contextlib
 import json
+import math
 import os
 import random
 import shutil
 import subprocess
 import time
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 import pytest
-from conftest import BakedProject, environment, python
+from conftest import Workshop
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.name == "nt", reason="Windows has no kill -9"),
 ]
-# Small data, the real encoder, and often enough a checkpoint.
-SETTINGS = {
+# Small data, and often enough a checkpoint.
+NOTES = {
     "data.source": "tests/data/notes.csv",
     "data.sha256": "null",
     "data.text_column": "note",
@@ -28,47 +30,30 @@ SETTINGS = {
     "train.checkpoint_steps": 3,
     "evaluate.bootstrap_samples": 100,
 }
+HIRES = {
+    "data.source": "hires.csv",
+    "data.sha256": "null",
+    "data.past_columns": "[]",
+    "model.seasons": 1,
+    "train.checkpoint_steps": 3,
+    "evaluate.bootstrap_samples": 100,
+}
 TEXTS = ["The tap drips.", "Sparks fly from the socket.", "I lost my password.", "Mow the lawn!"]
 LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
 
 
-class Workshop(BakedProject):
-    """A folder with what the stages need, worked on by the demo's environment and code."""
+def write_hires(path, days=80):
+    """Write hourly hires of some weeks, with a day and noise in them."""
+    noise, lines = random.Random(3), ["ts,count"]
+    for hour in range(24 * days):
+        moment = datetime(2024, 3, 1) + timedelta(hours=hour)
+        usual = 100 - 50 * math.cos(2 * math.pi * moment.hour / 24)
+        lines.append(f"{moment:%Y-%m-%d %H:%M:%S},{round(usual + noise.gauss(0, 5))}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def __init__(self, path, demo):
-        super().__init__(path)
-        self.demo = demo
-        for name in ("params.yaml", "README.md", "dvc.yaml", "pyproject.toml", "src", "tests/data"):
-            self.bring(demo.path / name, name)
-        for name in (".cache/backbone", ".dvc/config"):
-            self.bring(demo.path / name, name)
-        self.run("git", "init", "--quiet")
 
-    def bring(self, source, name):
-        """Copy a file or folder to `name`."""
-        (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, self.path / name)
-
-    def start(self, verb, *arguments, launch=(), **settings):
-        """Start a verb in a process group of its own."""
-        package = next((self.demo.path / "src").glob("*/__main__.py")).parent.name
-        options = [f"--set={key}={value}" for key, value in {**SETTINGS, **settings}.items()]
-        return subprocess.Popen(
-            [python(self.demo), *launch, "-m", package, verb, *options, *arguments],
-            cwd=self.path,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            start_new_session=True,
-        )
-
-    def finish(self, verb, *arguments, **options):
-        """Run a verb to its end, and return what it printed."""
-        process = self.start(verb, *arguments, **options)
-        output, errors = process.communicate(timeout=600)
-        assert process.returncode == 0, output[-2000:] + errors[-2000:]
-        return output
+class Survivor(Workshop):
+    """A workshop whose stages are killed."""
 
     def killed(self, verb, after):
         """Run a verb for so many seconds; tell whether it was killed before its end."""
@@ -90,7 +75,8 @@ class Workshop(BakedProject):
         for run_dependent in ("train_seconds", "peak_memory_mb"):
             metrics.pop(run_dependent)
         data = {path.name: path.read_bytes() for path in (self.path / "data/processed").iterdir()}
-        return data, model["files"], metrics, self.read("reports/errors.md")
+        texts = [self.read(name) for name in ("reports/errors.md",) if self.has_file(name)]
+        return data, model["files"], metrics, texts
 
     def is_whole(self, folder):
         """Tell whether a folder's manifest lists what is there; raise if it does and is not."""
@@ -113,9 +99,28 @@ def wait_for_end(group, seconds=30):
 
 
 @pytest.fixture(scope="module")
-def make(demo, tmp_path_factory):
-    """Return a function that makes a workshop."""
-    return lambda: Workshop(tmp_path_factory.mktemp("workshop"), demo[1])
+def make_classifier(demo, tmp_path_factory):
+    """Return a function that makes a workshop of a text classifier, with the real encoder."""
+    brought = ("tests/data", ".cache/backbone")
+    return lambda: Survivor(tmp_path_factory.mktemp("workshop"), demo[1], NOTES, brought)
+
+
+@pytest.fixture(scope="module")
+def make_forecaster(forecasting_demo, tmp_path_factory):
+    """Return a function that makes a workshop of a forecaster."""
+
+    def make_forecaster():
+        workshop = Survivor(tmp_path_factory.mktemp("workshop"), forecasting_demo[1], HIRES)
+        write_hires(workshop.path / "hires.csv")
+        return workshop
+
+    return make_forecaster
+
+
+@pytest.fixture(scope="module", params=["make_classifier", "make_forecaster"])
+def make(request):
+    """Return a function that makes a workshop, of each project type."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -174,11 +179,10 @@ def test_any_other_stage_starts_over_cleanly(verb, make, reference, moments):
         assert workshop.results() == undisturbed.results()
 
 
-def test_two_processes_train_what_one_trains(make, reference):
-    undisturbed, _ = reference
+def test_two_processes_train_what_one_trains(make_classifier):
     trained = []
     for launch in ((), LAUNCH):
-        workshop = make()
+        workshop = make_classifier()
         # Each process draws its own dropout: without it, the results can be compared.
         backbone = workshop.path / "backbone"
         weights = next((workshop.path / ".cache/backbone").glob("*/model.safetensors"))
@@ -192,7 +196,7 @@ def test_two_processes_train_what_one_trains(make, reference):
             "train.precision": "fp32",
             "train.threads": 1,
         }
-        workshop.bring(undisturbed.path / "data/processed", "data/processed")
+        workshop.finish("data", **settings)
         workshop.finish("train", launch=launch, **settings)
         manifest = json.loads(workshop.read("models/manifest.json"))
         answers = json.loads(workshop.finish("predict", *TEXTS))

@@ -194,6 +194,12 @@ def test_a_missing_or_odd_covariate_is_refused_at_its_row(value, client, history
         assert where == f"body.history.7.{name}"
 
 
+@pytest.mark.parametrize("ds", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_at_the_ends_of_the_calendar_is_refused_too(ds, client, history):
+    where, _ = refused(client, {"history": [*history[:7], {**history[7], "ds": ds}, *history[8:]]})
+    assert where in ("body.history.7.ds", "body.history.8.ds")
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_a_number_that_is_none_is_refused(number, client):
     content = '{"history": [{"ds": "2024-01-01T00:00:00", "y": NUMBER}]}'.replace("NUMBER", number)

@@ -19,6 +19,7 @@ from ..features import Inputs, Shape, Windows
 from ..params import Model
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)  # of the quantiles
+COUNTS = (1, 1, 3, 1, 1)  # in the loss: the median is the forecast, the others are calibrated
 LAST = 6  # steps that are looked at one by one
 UNUSUAL = LAST + 2  # signs of what is unusual
 LEAD_SIZE = 4  # numbers that tell lead times apart
@@ -160,8 +161,8 @@ def make_network(size: int, hidden: int, dropout: float) -> nn.Module:
 
 def pinball_loss(quantiles: torch.Tensor, y: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:
     """Return the mean loss of quantiles (..., windows, horizon, levels) where `observed`."""
-    levels = quantiles.new_tensor(LEVELS)
+    levels, counts = quantiles.new_tensor(LEVELS), quantiles.new_tensor(COUNTS)
     error = torch.where(observed, y, 0.0)[:, :, None] - quantiles
-    loss = torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
+    loss = torch.maximum(levels * error, (levels - 1) * error) @ (counts / counts.sum())
     loss = loss.reshape(-1, *observed.shape).mean(dim=0)  # over members
     return (loss * observed).sum() / observed.sum().clamp(min=1)
