@@ -36,7 +36,6 @@ def load_model() -> Served:
     inputs = Inputs(
         np.zeros((2, SHAPE.history), np.float32),
         np.zeros((2, SHAPE.horizon, len(weights["forecaster.steps_mean"])), np.float32),
-        np.zeros((2, len(weights["forecaster.context_mean"])), np.float32),
     )
     settings = Model.model_validate_json(sys.argv[1])
     forecaster = Forecaster(SHAPE, inputs, settings, 0.0, MANIFEST["positive"])

@@ -14,7 +14,6 @@ from .params import Params
 from .timegrid import Calendar, parse_freq
 
 ONLY_SERIES = "y"  # the name of the one series that has none
-PAST_VALUES = 7  # of each past covariate: the newest, and those whole shortest seasons before it
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,9 @@ class Shape:
     @property
     def history(self) -> int:
         """Return how many steps before its origin a window begins: one longest season, which is
-        compared with those before it, and what the past covariates take.
+        compared with those before it; and the newest past covariates have to be in it.
         """
-        past = self.past_delay + PAST_VALUES * self.shortest if self.past_columns else 0
-        return max(self.longest * (self.seasons + 1), past)
+        return max(self.longest * (self.seasons + 1), self.past_delay + 1)
 
     @property
     def calendar(self) -> Calendar:
@@ -84,8 +82,8 @@ class Inputs(NamedTuple):
     """What the network takes, float32; n is the number of windows."""
 
     history: np.ndarray  # (n, history)
-    steps: np.ndarray  # (n, horizon, features): calendar and future covariates
-    context: np.ndarray  # (n, features): the origin's calendar, and past covariates
+    # (n, horizon, features): newest past covariates, the same for all; calendar; future covariates
+    steps: np.ndarray
 
 
 class Windows:
@@ -121,13 +119,11 @@ class Windows:
         """Return the inputs of windows: of series `which` (n,), from index `origins` (n,) on."""
         at = self._offsets[which] + origins
         before, after = np.arange(-self.shape.history, 0), np.arange(self.shape.horizon)
-        newest = at - 1 - self.shape.past_delay
-        known = newest[:, None] - self.shape.shortest * np.arange(PAST_VALUES)
-        past = self._past[known].reshape(len(at), -1)
+        newest = self._past[at - 1 - self.shape.past_delay]
+        repeated = np.repeat(newest[:, None], self.shape.horizon, axis=1)
         return Inputs(
             self._y[at[:, None] + before].astype(np.float32),
-            self._steps[at[:, None] + after],
-            np.concatenate([self._steps[at], past], axis=1),
+            np.concatenate([repeated, self._steps[at[:, None] + after]], axis=2),
         )
 
     def targets(self, which: np.ndarray, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

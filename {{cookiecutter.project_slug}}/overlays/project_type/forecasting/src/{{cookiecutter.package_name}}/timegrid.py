@@ -14,7 +14,7 @@ from .errors import UserError
 MINUTE, HOUR, DAY = (np.timedelta64(seconds, "s") for seconds in (60, 3600, 86_400))
 YEAR = 365 * DAY
 UNITS = {"min": MINUTE, "h": HOUR, "D": DAY, "W": 7 * DAY}
-HARMONICS = (1, 2, 3)
+HARMONICS = {"day": (1, 2, 3), "year": (1,)}  # what training has seen few of gets few
 
 
 def parse_freq(freq: str) -> np.timedelta64:
@@ -68,7 +68,7 @@ class Calendar:
     def names(self) -> list[str]:
         """Return the name of each feature."""
         cycles = self._cycles(np.array([], "datetime64[s]"))
-        waves = [f"{name} {kind} {n}" for name in cycles for n in HARMONICS for kind in "sc"]
+        waves = [f"{name} {kind} {n}" for name in cycles for n in HARMONICS[name] for kind in "sc"]
         days = [f"weekday {day}" for day in range(7)] if self._within_a_week() else []
         return [*waves, *days, *(["holiday"] if self.holidays else [])]
 
@@ -76,8 +76,8 @@ class Calendar:
         """Return float32 (rows, features) of datetime64[s] moments (rows,)."""
         local = self.local(moments)
         columns: list[np.ndarray] = []
-        for phase in self._cycles(local).values():
-            for n in HARMONICS:
+        for name, phase in self._cycles(local).items():
+            for n in HARMONICS[name]:
                 columns += [np.sin(2 * np.pi * n * phase), np.cos(2 * np.pi * n * phase)]
         if self._within_a_week():
             weekday = self.weekday(local)

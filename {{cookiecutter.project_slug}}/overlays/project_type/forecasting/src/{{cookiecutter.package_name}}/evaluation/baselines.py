@@ -95,7 +95,6 @@ class BoostedTrees:
         parts = [
             *(part.numpy() for part in looks),
             inputs.steps,
-            np.repeat(inputs.context[:, None], horizon, axis=1),
             np.broadcast_to(np.arange(horizon)[None, :, None], (len(history), horizon, 1)),
         ]
         if self._foreknowledge:

@@ -37,11 +37,9 @@ class Served(nn.Module):
         self.forecaster, self.nonnegative = forecaster, nonnegative
         self.register_buffer("margins", torch.from_numpy(margins))
 
-    def forward(
-        self, history: torch.Tensor, steps: torch.Tensor, context: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, history: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
         """Return quantiles (windows, horizon, levels) in the units of the series."""
-        quantiles, scale = self.forecaster(history, steps, context)
+        quantiles, scale = self.forecaster(history, steps)
         lowest, low, middle, high, highest = (quantiles + self.margins).unbind(dim=2)
         # Margins may be negative: then an interval shrinks, but not beyond the next one.
         low, high = torch.minimum(low, middle), torch.maximum(high, middle)
@@ -110,7 +108,7 @@ def write_onnx(served: Served, windows: Windows, valid: Origins, path: Path) -> 
     shapes: Any = {
         "input_names": list(inputs._fields),
         "output_names": ["quantiles"],
-        "dynamic_shapes": (free, free, free),
+        "dynamic_shapes": (free, free),
     }
     arrays = tuple(map(torch.from_numpy, inputs))
     torch.onnx.export(served, arrays, path, **shapes, external_data=False, verbose=False)

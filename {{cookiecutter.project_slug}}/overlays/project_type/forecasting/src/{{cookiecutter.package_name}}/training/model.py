@@ -33,8 +33,6 @@ class Forecaster(nn.Module):
     same_time: torch.Tensor
     steps_mean: torch.Tensor
     steps_std: torch.Tensor
-    context_mean: torch.Tensor
-    context_std: torch.Tensor
 
     def __init__(
         self, shape: Shape, inputs: Inputs, model: Model, dropout: float, positive: bool
@@ -44,10 +42,9 @@ class Forecaster(nn.Module):
         hidden, members = model.hidden, model.members
         self.season, self.longest = shape.shortest, shape.longest
         self.seasons, self.horizon, self.positive = shape.seasons, shape.horizon, positive
-        for name, rows in (("steps", inputs.steps), ("context", inputs.context)):
-            flat = torch.from_numpy(rows.reshape(-1, rows.shape[-1])).double()
-            self.register_buffer(f"{name}_mean", flat.mean(dim=0).float())
-            self.register_buffer(f"{name}_std", flat.std(dim=0).float().clamp(min=1e-6))
+        flat = torch.from_numpy(inputs.steps).double().flatten(end_dim=1)
+        self.register_buffer("steps_mean", flat.mean(dim=0).float())
+        self.register_buffer("steps_std", flat.std(dim=0).float().clamp(min=1e-6))
         self.register_buffer("tiny", torch.tensor(1e-6 * np.abs(inputs.history).mean() + 1e-12))
         lead, days = torch.arange(self.horizon), self.longest // self.season
         # Where in the newest longest season its shortest ones have the same time, the newest first.
@@ -57,7 +54,7 @@ class Forecaster(nn.Module):
         self.season_weights = nn.Parameter(torch.zeros(self.seasons))
         self.weights = nn.Parameter(torch.zeros(self.horizon, UNUSUAL))
         self.lead = nn.Parameter(0.3 * torch.randn(self.horizon, LEAD_SIZE))
-        size = UNUSUAL + 2 * days + inputs.steps.shape[-1] + inputs.context.shape[-1] + LEAD_SIZE
+        size = UNUSUAL + 2 * days + inputs.steps.shape[-1] + LEAD_SIZE
         self.networks = nn.ModuleList(make_network(size, hidden, dropout) for _ in range(members))
 
     def scale(self, history: torch.Tensor) -> torch.Tensor:
@@ -98,7 +95,7 @@ class Forecaster(nn.Module):
         return usual[:, :, None], weighed, torch.cat([means, same_time[:, :, 1:]], dim=2)
 
     def forward(
-        self, history: torch.Tensor, steps: torch.Tensor, context: torch.Tensor
+        self, history: torch.Tensor, steps: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return quantiles, normalised, and the scale (windows, 1).
 
@@ -109,10 +106,8 @@ class Forecaster(nn.Module):
         usual, unusual, more = self.look(self.normalise(history, scale))
         # The inverse hyperbolic sine is linear near zero and tames what is far from it.
         steps = torch.asinh((steps - self.steps_mean) / self.steps_std)
-        context = torch.asinh((context - self.context_mean) / self.context_std)[:, None]
-        parts = [unusual, more, usual, steps, context.expand(-1, self.horizon, -1)]
-        parts.append(self.lead.expand(len(history), -1, -1))
-        seen = torch.cat(parts, dim=2)
+        lead = self.lead.expand(len(history), -1, -1)
+        seen = torch.cat([unusual, more, usual, steps, lead], dim=2)
         members = torch.stack([self.judge(net(seen), usual, unusual) for net in self.networks])
         return members if self.training else members.mean(dim=0), scale
 
