@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
@@ -47,18 +48,17 @@ class Overload:
 
 
 class LoadGenerator:
-    """k6, with the request bodies that every server gets in the same order."""
+    """k6, with request bodies, each on one line, that every server gets."""
 
     def __init__(self, k6: Path, bodies: list[str]) -> None:
-        self._k6 = k6
-        self._bodies, self._result = FOLDER / "bodies.json", FOLDER / "k6.json"
+        self._k6, self._bodies = k6, bodies
+        self._folder, self._result = FOLDER / "bodies", FOLDER / "k6.json"
         self._log = FOLDER / "k6.log"
-        self._bodies.write_text(json.dumps(bodies), encoding="utf-8")
 
     def closed(self, server: Server, clients: int, seconds: float) -> Load:
         """Let `clients` send one request after the other for some seconds."""
         scenario = {"executor": "constant-vus", "vus": clients, "duration": f"{seconds}s"}
-        summary = self._run(server, {"load": scenario})
+        summary = self._run(server, {"load": scenario}, clients)
         times = summary.values("milliseconds_200")
         return Load(
             p50=times["med"],
@@ -77,7 +77,7 @@ class LoadGenerator:
             "maxVUs": MAX_CLIENTS,
         }
         after = {"executor": "shared-iterations", "exec": "recover", "startTime": f"{seconds}s"}
-        summary = self._run(server, {"load": load, "after": after})
+        summary = self._run(server, {"load": load, "after": after}, MAX_CLIENTS)
         ok, refused, other = (summary.count(f"status_{s}") for s in ("200", "503", "other"))
         return Overload(
             times=(ok + refused + other) / seconds / capacity,
@@ -90,11 +90,22 @@ class LoadGenerator:
             recovery_attempts=summary.count("recovery_attempts"),
         )
 
-    def _run(self, server: Server, scenarios: Mapping[str, Any]) -> "Summary":
-        options = {"scenarios": scenarios, "summaryTrendStats": ["med", "p(99)", "max"]}
+    def _run(self, server: Server, scenarios: Mapping[str, Any], clients: int) -> "Summary":
+        options = {
+            "scenarios": scenarios,
+            "summaryTrendStats": ["med", "p(99)", "max"],
+            "discardResponseBodies": True,
+        }
+        shares = min(clients, len(self._bodies))
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir()
+        for share in range(shares):
+            lines = "\n".join(self._bodies[share::shares])
+            (self._folder / f"{share}.txt").write_text(lines, encoding="utf-8", newline="\n")
         variables = {
             "URL": server.url,
-            "BODIES": str(self._bodies.resolve()),
+            "BODIES": str(self._folder.resolve()),
+            "SHARES": str(shares),
             "RESULT": str(self._result.resolve()),
             "OPTIONS": json.dumps(options),
             "K6_NO_USAGE_REPORT": "true",

@@ -7,6 +7,7 @@ import re
 import signal
 import threading
 import time
+from collections import Counter
 from types import SimpleNamespace
 
 import httpx
@@ -193,6 +194,33 @@ def test_more_than_the_event_loop_can_handle_is_refused_before_it_is_read(applic
     assert refused.status_code == 503
     assert int(refused.headers["retry-after"]) >= 1
     assert {answer.status_code for answer in answers} == {200}
+
+
+def test_bodies_that_end_all_at_once_are_not_all_handled(application):
+    application.state.batcher = SimpleNamespace(check=lambda: None, requests=0)
+    may_end = asyncio.Event()
+
+    @application.post("/slow")
+    async def slow():
+        await asyncio.sleep(0.1)
+
+    async def body():
+        yield b"x"
+        await may_end.wait()
+
+    async def scenario():
+        transport = httpx.ASGITransport(application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            posts = (client.post("/slow", content=body()) for _ in range(MAX_PENDING + 9))
+            running = list(map(asyncio.create_task, posts))
+            await asyncio.sleep(0.1)  # all are let in: there is nothing to do yet
+            may_end.set()
+            return await asyncio.gather(*running)
+
+    answers = asyncio.run(scenario())
+    counts = Counter(answer.status_code for answer in answers)
+    assert counts == {200: MAX_PENDING + 1, 503: 8}
+    assert all(answer.headers["x-request-id"] for answer in answers)
 
 
 def test_what_is_not_there_is_said_in_json(client):

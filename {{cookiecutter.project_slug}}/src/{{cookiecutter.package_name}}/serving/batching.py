@@ -26,7 +26,7 @@ BATCHED = Histogram("batch_items", "Items answered together", buckets=(1, 2, 4, 
 INFERENCE = Histogram("inference_seconds", "Time that the model took for one batch")
 MAX_INLINE = 4096  # characters, or whatever an input's length counts: prepared in a millisecond
 SHARE = 4  # one part in so many of the machine is promised to a request of more than a batch
-SMOOTHING = 0.1  # weight of the newest batch in the running mean of the pace
+SMOOTHING = 0.1  # weight of the newest batch in the running means
 LATE = 1.5  # times the longest wait: then a request is refused after all
 
 
@@ -86,7 +86,9 @@ class Batcher:
         # A heap for each size: sizes within a fifth of each other are one.
         self._queues: dict[int, list[_Item]] = defaultdict(list)
         self.requests = 0  # that wait or are being answered
-        self._pace = 0.0  # seconds for a unit of cost, all workers together: a running mean
+        # What a batch takes and costs, running means. (A mean of their ratios would be that of
+        # small batches, which take longer for what they cost than those of a full queue.)
+        self._seconds = self._cost = 0.0
 
     async def submit(self, inputs: list[Any]) -> list[Any]:
         """Return the answer to each input, or raise `OverloadError`; cancelled, leave the queue.
@@ -119,6 +121,11 @@ class Batcher:
             if request.missing:
                 self._remove(request)
         return request.answers
+
+    @property
+    def _pace(self) -> float:
+        """Return the seconds for a unit of cost, all workers together."""
+        return self._seconds / self._cost / self._workers if self._cost else 0.0
 
     def check(self, due: float | None = None) -> None:
         """Raise `OverloadError` if what goes before a request due then (or now) takes too long."""
@@ -155,8 +162,9 @@ class Batcher:
         self._free += 1
         seconds = time.monotonic() - start
         INFERENCE.observe(seconds)
-        pace = seconds / self._workers / sum(item.cost for item in batch)
-        self._pace += (pace - self._pace) * (SMOOTHING if self._pace else 1)
+        weight = SMOOTHING if self._cost else 1
+        self._seconds += weight * (seconds - self._seconds)
+        self._cost += weight * (sum(item.cost for item in batch) - self._cost)
         error = future.exception()
         for item, answer in zip(batch, future.result() if not error else batch, strict=True):
             request = item.request

@@ -55,6 +55,8 @@ class Middleware:
 
         try:
             body = await self._read(receive)
+            if isinstance(body, bytes):  # long ones may have come all at once, since it was let in
+                body = self._refuse(scope) or body
             if isinstance(body, JSONResponse):
                 await body(scope, receive, send_with_id)
             elif body is not None:

@@ -24,7 +24,6 @@ GOALS = (
     Goal("p50", 1, None, at_most=10),
     Goal("rate", 64, TORCH, at_least=4),
     Goal("rate", 64, AUTOETS, at_least=10),
-    Goal("p50", 1, TORCH, at_most=0.5),
     Goal("p50", 1, AUTOETS, at_most=0.1),
     Goal("p99", 8, TORCH, at_most=0.5),
 )
