@@ -36,7 +36,7 @@ def comparison(
         axes.bar_label(bars, fmt="%.3f", padding=22)
         axes.plot(metrics["intervals_95"][metric], ["this model"] * 2, color="black", linewidth=2)
         axes.margins(x=0.15)
-        axes.set_title(f"{metric.replace('_', ' ').capitalize()} on the held-out test set")
+        axes.set_title(f"Held-out test set: {metric.replace('_', ' ')}")
         save(figure, name)
 
 

@@ -195,13 +195,13 @@ def test_series_too_short_are_named_with_their_steps(hires, reasons):
     # 432 steps are in the validation and test blocks.
     assert line.startswith(
         "error: model.seasons: 4 series ('short 0' (18), 'short 1' (19), 'short 2' (20), ...) have "
-        "fewer than 185 steps before the validation block"
+        "fewer than 108 steps before the validation block"
     )
 
 
 def test_the_shortest_series_that_will_do_is_taken(given, run, refusal, hires):
-    # A history takes 5 + 7 * 24 steps, or more: see `Shape.history`; a window 12 more.
-    for length, code in ((432 + 185, 0), (432 + 184, 1)):
+    # A history takes two times 48 steps: see `Shape.history`; a window 12 more.
+    for length, code in ((432 + 108, 0), (432 + 107, 1)):
         short = hires.tail(length).assign(dock="short")
         given(pd.concat([hires.assign(dock="long"), short]), id_column="dock")
         assert run("data").code == code
