@@ -17,6 +17,7 @@ from ..evaluation.rolling import Origins, batches
 from ..features import Windows
 from ..params import Params
 from ..serving.predictor import Predictor
+from . import onnx_file
 from .calibration import margins
 from .model import LEVELS, Forecaster
 
@@ -103,12 +104,6 @@ def predict(model: Forecaster, windows: Windows, whole: Origins) -> tuple[np.nda
 def write_onnx(served: Served, windows: Windows, valid: Origins, path: Path) -> None:
     """Trace the model with two windows; their number stays free."""
     rows = np.resize(np.arange(len(valid[0])), 2)
-    inputs = windows.inputs(valid[0][rows], valid[1][rows])
-    free = {0: torch.export.Dim.DYNAMIC}
-    shapes: Any = {
-        "input_names": list(inputs._fields),
-        "output_names": ["quantiles"],
-        "dynamic_shapes": (free, free),
-    }
-    arrays = tuple(map(torch.from_numpy, inputs))
-    torch.onnx.export(served, arrays, path, **shapes, external_data=False, verbose=False)
+    arrays = windows.inputs(valid[0][rows], valid[1][rows])._asdict()
+    inputs = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    onnx_file.write(served, inputs, "quantiles", free=1, path=path)

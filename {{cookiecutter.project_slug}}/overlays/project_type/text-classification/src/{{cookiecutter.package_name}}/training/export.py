@@ -17,6 +17,7 @@ from ..errors import UserError
 from ..params import Params
 from ..serving.predictor import Predictor, softmax
 from ..text import pad
+from . import onnx_file
 from .calibration import fit_temperature, review_threshold
 from .model import Classifier, Examples, embed_texts
 
@@ -85,11 +86,9 @@ def export(
 
 def write_onnx(model: Classifier, ids: list[list[int]], path: Path) -> None:
     """Trace the model with two texts; the numbers of texts and of tokens stay free."""
-    inputs = tuple(map(torch.from_numpy, pad(ids)))
-    free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
-    names = ["input_ids", "attention_mask"]
-    shapes: Any = {"input_names": names, "output_names": ["logits"], "dynamic_shapes": (free, free)}
-    torch.onnx.export(model.eval(), inputs, path, **shapes, external_data=False, verbose=False)
+    token_ids, mask = map(torch.from_numpy, pad(ids))
+    inputs = {"input_ids": token_ids, "attention_mask": mask}
+    onnx_file.write(model, inputs, "logits", free=2, path=path)
 
 
 def write_int8(fp32: Path, int8: Path) -> None:

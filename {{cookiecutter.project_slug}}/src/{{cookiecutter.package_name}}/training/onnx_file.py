@@ -1,0 +1,32 @@
+"""Writes a torch model as an ONNX file."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+def write(
+    model: nn.Module, inputs: dict[str, torch.Tensor], output: str, free: int, path: Path
+) -> None:
+    """Trace the model with examples of its inputs, of which the first `free` dimensions stay free.
+
+    The same model is the same file in any folder: what the exporter notes beside each node, the
+    files and lines of code that it came from, is left out.
+    """
+    dimensions = dict.fromkeys(range(free), torch.export.Dim.DYNAMIC)
+    program = torch.onnx.export(
+        model.eval(),
+        tuple(inputs.values()),
+        input_names=list(inputs),
+        output_names=[output],
+        dynamic_shapes=(dimensions,) * len(inputs),
+        verbose=False,
+    )
+    assert program is not None  # None is of the exporter that this one replaced
+    proto = program.model_proto
+    graph = proto.graph
+    values = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
+    for part in (graph, *graph.node, *values):
+        part.ClearField("metadata_props")
+    path.write_bytes(proto.SerializeToString(deterministic=True))
