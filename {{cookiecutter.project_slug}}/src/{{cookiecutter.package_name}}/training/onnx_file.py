@@ -1,5 +1,7 @@
 """Writes a torch model as an ONNX file."""
 
+import logging
+import warnings
 from pathlib import Path
 
 import torch
@@ -15,14 +17,17 @@ def write(
     files and lines of code that it came from, is left out.
     """
     dimensions = dict.fromkeys(range(free), torch.export.Dim.DYNAMIC)
-    program = torch.onnx.export(
-        model.eval(),
-        tuple(inputs.values()),
-        input_names=list(inputs),
-        output_names=[output],
-        dynamic_shapes=(dimensions,) * len(inputs),
-        verbose=False,
-    )
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it lists what it would support
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's, of itself
+        program = torch.onnx.export(
+            model.eval(),
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=[output],
+            dynamic_shapes=(dimensions,) * len(inputs),
+            verbose=False,
+        )
     assert program is not None  # None is of the exporter that this one replaced
     proto = program.model_proto
     graph = proto.graph
