@@ -136,16 +136,8 @@ class Workshop(BakedProject):
     def __init__(self, path, demo, settings, brought=()):
         super().__init__(path)
         self.demo, self.settings = demo, settings
-        for name in (
-            "params.yaml",
-            "README.md",
-            "dvc.yaml",
-            "pyproject.toml",
-            "src",
-            ".dvc/config",
-        ):
-            self.bring(demo.path / name, name)
-        for name in brought:
+        needed = ("params.yaml", "README.md", "dvc.yaml", "pyproject.toml", "src", ".dvc/config")
+        for name in (*needed, *brought):
             self.bring(demo.path / name, name)
         self.run("git", "init", "--quiet")
 

@@ -6,11 +6,10 @@ import { sleep } from "k6";
 
 // Each client has a share of the bodies: in an array that all share, each would be parsed anew for
 // each request, which takes longer than answering it. Client 0, which is k6 itself, has to open all.
-let bodies;
-for (let share = 0; share < __ENV.SHARES; share++) {
-  if (__VU === 0 || share === __VU % __ENV.SHARES) {
-    bodies = open(`${__ENV.BODIES}/${share}.txt`).split("\n");
-  }
+const bodies = [];
+for (let i = 0; i < __ENV.COUNT; i++) {
+  if (__VU === 0 || i % __ENV.SHARES === __VU % __ENV.SHARES)
+    bodies.push(open(`${__ENV.BODIES}/${i}.json`));
 }
 const settings = { headers: { "Content-Type": "application/json" } };
 const counters = { 200: new Counter("status_200"), 503: new Counter("status_503") };

@@ -48,12 +48,16 @@ class Overload:
 
 
 class LoadGenerator:
-    """k6, with request bodies, each on one line, that every server gets."""
+    """k6, with request bodies that every server gets."""
 
     def __init__(self, k6: Path, bodies: list[str]) -> None:
-        self._k6, self._bodies = k6, bodies
+        self._k6, self._count = k6, len(bodies)
         self._folder, self._result = FOLDER / "bodies", FOLDER / "k6.json"
         self._log = FOLDER / "k6.log"
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir()
+        for number, body in enumerate(bodies):
+            (self._folder / f"{number}.json").write_text(body, encoding="utf-8")
 
     def closed(self, server: Server, clients: int, seconds: float) -> Load:
         """Let `clients` send one request after the other for some seconds."""
@@ -96,16 +100,11 @@ class LoadGenerator:
             "summaryTrendStats": ["med", "p(99)", "max"],
             "discardResponseBodies": True,
         }
-        shares = min(clients, len(self._bodies))
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir()
-        for share in range(shares):
-            lines = "\n".join(self._bodies[share::shares])
-            (self._folder / f"{share}.txt").write_text(lines, encoding="utf-8", newline="\n")
         variables = {
             "URL": server.url,
             "BODIES": str(self._folder.resolve()),
-            "SHARES": str(shares),
+            "COUNT": str(self._count),
+            "SHARES": str(min(clients, self._count)),
             "RESULT": str(self._result.resolve()),
             "OPTIONS": json.dumps(options),
             "K6_NO_USAGE_REPORT": "true",

@@ -82,18 +82,19 @@ def write(measured: Measured, goals: tuple[Goal, ...], model: dict[str, Any]) ->
 
 def compared(measured: Measured, goal: Goal) -> Figure:
     """Compare with the goal: the median, and the range, of each round's figure, or ratio of two."""
-    names = [measured.servers[0].name, *([goal.rival] if goal.rival else [])]
-    figures = [
-        [getattr(load, goal.metric) for load in measured.loads[name][goal.clients]]
-        for name in names
-    ]
-    values = [one / math.prod(others) for one, *others in zip(*figures, strict=True)]
+
+    def rounds(name: str) -> list[float]:
+        return [getattr(load, goal.metric) for load in measured.loads[name][goal.clients]]
+
+    values, unit, against = rounds(measured.servers[0].name), UNITS[goal.metric], ""
+    if goal.rival:
+        values = [one / other for one, other in zip(values, rounds(goal.rival), strict=True)]
+        unit, against = "times", f", against {goal.rival}"
     median = statistics.median(values)
-    unit = "times" if goal.rival else UNITS[goal.metric]
     target = f"at least {goal.at_least:g}" if goal.at_least else f"at most {goal.at_most:g}"
     clients = f"{goal.clients} client{'s' * (goal.clients > 1)}"
     return Figure(
-        f"{METRICS[goal.metric]} at {clients}" + (f", against {goal.rival}" if goal.rival else ""),
+        f"{METRICS[goal.metric]} at {clients}{against}",
         f"{target} {unit}",
         f"{median:.2f} {unit} ({min(values):.2f} to {max(values):.2f})",
         median,

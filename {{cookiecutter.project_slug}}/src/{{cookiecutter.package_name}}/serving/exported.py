@@ -1,6 +1,7 @@
 """A model of `models/`, loaded: what every project type's `Predictor` begins with."""
 
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from ..config import Serve
 from ..errors import UserError
 
 
-class Exported:
+class Exported(ABC):
     """The session that computes, and the manifest that says what with."""
 
     def __init__(self, folder: Path, manifest: dict[str, Any], settings: Serve) -> None:
@@ -37,9 +38,9 @@ class Exported:
             raise UserError(f"{folder}: cannot be loaded ({reason}); run train again") from error
         return predictor
 
+    @abstractmethod
     def warm_up(self) -> None:
         """Answer once: a project type says what."""
-        raise NotImplementedError
 
     @property
     def version(self) -> str:
