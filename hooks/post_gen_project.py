@@ -10,6 +10,8 @@ from pathlib import Path
 
 # A later prompt's overlay may replace a file of an earlier one's.
 OVERLAY_PROMPTS = ("project_type", "deployment_target", "license")
+# Overlays of no prompt: what some project types need and others do not.
+PARTS = "parts"
 
 # Whatever the user's git is set to: no hooks, no signature, no fuss about line ends, and no name
 # that git guesses.
@@ -44,19 +46,34 @@ def run(command, identity=None):
 
 
 def merge_overlays(project, answers):
-    """Move the files of each chosen overlay to their places, and remove all overlays."""
+    """Move the files of each chosen overlay to their places, and remove all overlays.
+
+    An overlay's `parts.txt` names the parts that are merged before it, one a line.
+    """
     overlays = project / "overlays"
     for folder in overlays.iterdir():
-        if folder.is_dir() and folder.name not in OVERLAY_PROMPTS:
+        if folder.is_dir() and folder.name not in (*OVERLAY_PROMPTS, PARTS):
             raise RuntimeError(f"overlays/{folder.name} belongs to no prompt")
     for prompt in OVERLAY_PROMPTS:
         chosen = overlays / prompt / answers[prompt]
-        for file in sorted(chosen.rglob("*")):
-            if file.is_file():
-                place = project / file.relative_to(chosen)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                file.replace(place)
+        listed = chosen / "parts.txt"
+        if listed.is_file():
+            for name in listed.read_text(encoding="utf-8").split():
+                if not (overlays / PARTS / name).is_dir():
+                    raise RuntimeError(f"{prompt}/{chosen.name}/parts.txt: there is no part {name}")
+                merge(overlays / PARTS / name, project)
+            listed.unlink()
+        merge(chosen, project)
     shutil.rmtree(overlays)
+
+
+def merge(overlay, project):
+    """Move the files of an overlay to their places."""
+    for file in sorted(overlay.rglob("*")):
+        if file.is_file():
+            place = project / file.relative_to(overlay)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(place)
 
 
 def has_git(run=run):

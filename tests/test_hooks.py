@@ -195,6 +195,32 @@ def test_a_choice_without_an_overlay_merges_nothing(rendered):
     assert not (rendered / "LICENSE").exists()
 
 
+def test_parts_are_merged_before_the_type_that_names_them(rendered):
+    files = {
+        "parts/one/replaced.txt": "one",
+        "parts/one/src/pkg/text.py": "one",
+        "parts/two/src/pkg/text.py": "two",
+        "parts/three/other.txt": "of another type",
+        "project_type/text-classification/parts.txt": "one\ntwo\n",
+    }
+    for name, text in files.items():
+        file = rendered / "overlays" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    post_gen.merge_overlays(rendered, GOOD)
+    assert (rendered / "replaced.txt").read_text() == "type"
+    assert (rendered / "src/pkg/text.py").read_text() == "two"
+    assert not (rendered / "other.txt").exists()
+    assert not (rendered / "parts.txt").exists()
+    assert not (rendered / "overlays").exists()
+
+
+def test_a_part_that_does_not_exist_is_an_error(rendered):
+    (rendered / "overlays/project_type/text-classification/parts.txt").write_text("wheels\n")
+    with pytest.raises(RuntimeError, match=r"text-classification/parts.txt: .* no part wheels"):
+        post_gen.merge_overlays(rendered, GOOD)
+
+
 def test_an_overlay_that_belongs_to_no_prompt_is_an_error(rendered):
     (rendered / "overlays" / "colour").mkdir()
     with pytest.raises(RuntimeError, match="overlays/colour belongs to no prompt"):
