@@ -28,8 +28,15 @@ def expected_files(package_name, **choices):
             files = sections.setdefault(line.strip("[]"), set())
         elif line and not line.startswith("#"):
             files.add(line.replace("PACKAGE", package_name))
-    answers = (f"{name} = {value}" for name, value in choices.items())
-    return set().union(*(sections[wanted] for wanted in ("every project", *answers)))
+    wanted = [f"{name} = {value}" for name, value in choices.items()]
+    wanted += [f"part = {name}" for name in parts(choices)]
+    return set().union(*(sections[name] for name in ("every project", *wanted)))
+
+
+def parts(choices):
+    """Return the names of the parts that a project of these choices is made with."""
+    listed = SKELETON / "overlays" / "project_type" / choices["project_type"] / "parts.txt"
+    return listed.read_text("utf-8").split() if listed.exists() else []
 
 
 def package_of(project):
@@ -72,6 +79,7 @@ def test_the_packages_code_is_copied_as_it_is(combination):
     choices, project = combination
     layers = [
         SKELETON,
+        *(SKELETON / "overlays" / "parts" / name for name in parts(choices)),
         *(SKELETON / "overlays" / name / choice for name, choice in choices.items()),
     ]
     package = project.path / "src" / package_of(project)

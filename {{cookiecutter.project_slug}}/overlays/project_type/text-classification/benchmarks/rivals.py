@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from {{ cookiecutter.package_name }} import cores
 from {{ cookiecutter.package_name }}.artifacts import MODELS, PROCESSED, read_manifest
 from {{ cookiecutter.package_name }}.errors import UserError
+from {{ cookiecutter.package_name }}.training.encoder import fetch_backbone
 from {{ cookiecutter.package_name }}.training.export import WEIGHTS
-from {{ cookiecutter.package_name }}.training.model import fetch_backbone
 
 from .results import Goal
 

@@ -13,7 +13,7 @@ from {{cookiecutter.package_name}} import artifacts
 from {{cookiecutter.package_name}}.errors import UserError
 from {{cookiecutter.package_name}}.text import encode, load_tokenizer
 from {{cookiecutter.package_name}}.training import export
-from {{cookiecutter.package_name}}.training.model import embed_texts
+from {{cookiecutter.package_name}}.training.encoder import embed_texts
 
 PLAIN = [
     ("The tap in the bathroom leaks.", "plumbing"),

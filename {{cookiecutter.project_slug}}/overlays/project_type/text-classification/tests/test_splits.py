@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from {{cookiecutter.package_name}} import artifacts, config
+from {{cookiecutter.package_name}}.data.near_duplicates import jaccard
 from {{cookiecutter.package_name}}.data.prepare import SPLITS, read_split
 
 COLUMNS = {"text_column": "note", "label_column": "team"}
@@ -198,3 +199,35 @@ def test_a_refused_file_leaves_the_last_split_as_it_was(split, refusal):
     before = written()
     refusal("data", "--set", "data.text_column=body")
     assert written() == before
+
+
+@pytest.mark.parametrize("group_column", [None, "reporter"])
+@pytest.mark.parametrize("official", [False, True], ids=["own test set", "official test set"])
+def test_no_near_duplicate_straddles_the_splits(official, group_column, given, run, notes):
+    again = notes.assign(note=notes["note"].str.upper() + " Thanks!", reporter="somebody else")
+    rows = pd.concat([notes, again.iloc[::3]]).sample(frac=1, random_state=1)
+    if official:
+        rows.tail(60).to_csv("official.csv", index=False)
+        rows = rows.head(-60)
+    given(
+        rows.to_csv(index=False),
+        **COLUMNS,
+        group_column=group_column,
+        near_duplicate_similarity=0.6,
+        test_source="official.csv" if official else None,
+    )
+    outcome = run("data")
+    assert outcome.code == 0, outcome.err
+    train, valid, test = (read_split(name)["text"] for name in SPLITS)
+    closest = [jaccard(one, other) for one in train for other in [*valid, *test]]
+    assert max(closest) < 0.6
+    assert max(jaccard(one, other) for one in valid for other in test) < 0.6
+    dropped = artifacts.read_manifest(artifacts.PROCESSED, made_by="data")["dropped"]
+    assert dropped["near_duplicates_in_train"] > 0
+
+
+def test_without_a_similarity_they_stay(given, run, notes):
+    again = notes.assign(note=notes["note"].str.upper())
+    given(pd.concat([notes, again]).to_csv(index=False), **COLUMNS)
+    assert run("data").code == 0
+    assert sum(len(read_split(name)) for name in SPLITS) == 2 * len(notes)

@@ -1,4 +1,4 @@
-"""The training loop, on an encoder so small that each run takes a second."""
+"""Training, on an encoder so small that each run takes a second."""
 
 import itertools
 import math
@@ -11,11 +11,13 @@ from accelerate import Accelerator
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
+from {{cookiecutter.package_name}} import artifacts
 from {{cookiecutter.package_name}}.errors import UserError
 from {{cookiecutter.package_name}}.text import encode, load_tokenizer
 from {{cookiecutter.package_name}}.training import frozen, train
 from {{cookiecutter.package_name}}.training import model as models
 from {{cookiecutter.package_name}}.training.checkpoint import CHECKPOINT, Checkpoint
+from {{cookiecutter.package_name}}.training.encoder import Encoder, embed_texts, load_backbone
 
 LABELS = ["computers", "electrics", "garden", "plumbing"]
 
@@ -44,7 +46,7 @@ def classifier(tiny_backbone):
 
     def classifier(dropout=0.1):
         torch.manual_seed(1)
-        return models.Classifier(models.load_backbone(tiny_backbone), len(LABELS), dropout)
+        return models.Classifier(load_backbone(tiny_backbone), len(LABELS), dropout)
 
     return classifier
 
@@ -98,7 +100,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(fit):
 def test_a_few_rows_can_be_learnt_by_heart(fit, lesson):
     _, ids, targets = lesson[0]
     model = fit(epochs=30, learning_rate=5e-3, dropout=0.0, label_smoothing=0.0, patience=30).model
-    embeddings = models.embed_texts(model, ids)
+    embeddings = embed_texts(model, ids)
     found = model.head(embeddings).argmax(dim=1)
     assert (found == targets).float().mean() > 0.95
 
@@ -167,7 +169,7 @@ def test_frozen_layers_stay_as_they_came_and_the_others_learn(layers, fit, class
 def test_the_head_starts_at_the_mean_of_each_class(classifier, lesson):
     _, ids, targets = lesson[0]
     model = classifier()
-    embeddings = models.embed_texts(model, ids)
+    embeddings = embed_texts(model, ids)
     model.start_from_prototypes(embeddings, targets)
     vectors, classes = embeddings.numpy(), targets.numpy()
     means = np.stack([vectors[classes == index].mean(axis=0) for index in range(len(LABELS))])
@@ -176,13 +178,26 @@ def test_the_head_starts_at_the_mean_of_each_class(classifier, lesson):
     np.testing.assert_allclose(logits, models.HEAD_SCALE * vectors @ means.T, rtol=1e-4, atol=1e-4)
 
 
-def test_a_texts_vector_has_length_one_and_does_not_depend_on_its_batch(classifier, lesson):
-    ids = lesson[0].ids
-    model = classifier()
-    together = models.embed_texts(model, ids)
-    alone = torch.cat([models.embed_texts(model, [row]) for row in ids[:10]])
-    torch.testing.assert_close(together[:10], alone, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(together.norm(dim=1), torch.ones(len(ids)))
+@pytest.mark.parametrize("seed", range(5))
+def test_an_epochs_batches_are_random_and_tight_and_hold_each_row_once(seed):
+    lengths = np.random.default_rng(seed).geometric(0.1, size=1700)
+    one, again, other = (
+        train.shuffled_batches(lengths, 16, np.random.default_rng([seed, epoch]))
+        for epoch in (1, 1, 2)
+    )
+    assert sorted(np.concatenate(one)) == list(range(1700))
+    assert all(len(batch) <= 16 for batch in one)
+    assert [batch.tolist() for batch in one] == [batch.tolist() for batch in again]
+    assert {frozenset(batch.tolist()) for batch in one} != {frozenset(b.tolist()) for b in other}
+
+    def padding(batches):
+        return sum(len(b) * lengths[b].max() - lengths[b].sum() for b in batches)
+
+    at_random = np.array_split(np.random.default_rng(seed).permutation(1700), len(one))
+    assert padding(one) < padding(at_random) / 4
+    # The order of lengths says nothing of the order of batches.
+    means = [lengths[batch].mean() for batch in one]
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.4
 
 
 @pytest.mark.parametrize(("steps", "fraction"), [(100, 0.1), (37, 0.25), (10, 0.0), (1, 0.5)])
@@ -286,6 +301,45 @@ def test_caching_frozen_layers_changes_nothing_but_the_time(layers, fit):
 
 
 def test_an_encoder_that_passes_on_more_than_hidden_states_is_not_cached(fit, monkeypatch):
-    monkeypatch.setattr(models.Classifier, "run_layers", lambda self, hidden, mask, layers: hidden)
+    monkeypatch.setattr(Encoder, "run_layers", lambda self, hidden, mask, layers: hidden)
     with pytest.raises(UserError, match=r"train\.cache_frozen"):
         fit(freeze_layers=1, cache_frozen=True)
+
+
+@pytest.fixture
+def prepared(configure, run):
+    """The data stage has run on the notes."""
+    configure()
+    assert run("data").code == 0
+
+
+def test_an_unusable_encoder_is_refused_before_anything_is_trained(
+    prepared, configure, refusal, tracking_store
+):
+    configure({"model.backbone": "nowhere", "model.sha256": None})
+    [line] = refusal("train")
+    assert line == "error: model.backbone: there is no file nowhere/model.safetensors"
+    assert not artifacts.MODELS.exists()
+
+
+def test_freezing_more_layers_than_there_are_is_refused(
+    prepared, configure, refusal, tiny_backbone, tracking_store
+):
+    backbone = {"model.backbone": str(tiny_backbone), "model.sha256": None}
+    configure({**backbone, "train.freeze_layers": 4})
+    [line] = refusal("train")
+    assert line == "error: train.freeze_layers: the backbone has 3 layers to freeze"
+
+
+def test_data_that_was_altered_is_not_trained_on(prepared, refusal):
+    with (artifacts.PROCESSED / "train.parquet").open("ab") as file:
+        file.write(b"x")
+    [line] = refusal("train")
+    assert "train.parquet" in line
+    assert " data" in line
+
+
+def test_without_data_there_is_no_training(configure, refusal):
+    configure()
+    [line] = refusal("train")
+    assert str(artifacts.PROCESSED) in line

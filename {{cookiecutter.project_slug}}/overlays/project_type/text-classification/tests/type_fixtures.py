@@ -1,14 +1,12 @@
-"""What the tests of a text classifier share: a small data set, a tiny encoder, a trained model."""
+"""What the tests of a text classifier share: a small data set, a trained model."""
 
-import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from {{cookiecutter.package_name}} import config
-from {{cookiecutter.package_name}}.params import Params
+pytest_plugins = ["encoder_fixtures"]
 
 NOTES = Path(__file__).parent / "data" / "notes.csv"
 
@@ -85,41 +83,6 @@ def given(configure):
         return configure({"data.source": name, "data.group_column": None, **data})
 
     return given
-
-
-@pytest.fixture(scope="session")
-def backbone(project):
-    """The folder of the project's own encoder, fetched once into its cache."""
-    from {{cookiecutter.package_name}}.training.model import fetch_backbone
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project)
-        return fetch_backbone(config.load(Params).model).resolve()
-
-
-@pytest.fixture(scope="session")
-def tiny_backbone(tmp_path_factory):
-    """An encoder of the same kind, untrained and so small that it trains in a second."""
-    import torch
-    from tokenizers import BertWordPieceTokenizer
-    from transformers import BertConfig, BertModel
-
-    folder = tmp_path_factory.mktemp("tiny-backbone")
-    words = sorted(set(re.findall(r"\w+|[^\w\s]", NOTES.read_text(encoding="utf-8").lower())))
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
-    tokenizer = BertWordPieceTokenizer({word: number for number, word in enumerate(vocabulary)})
-    tokenizer.save(str(folder / "tokenizer.json"))
-    torch.manual_seed(7)
-    size = BertConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=32,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
-    BertModel(size).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ..params import Model
 from ..text import encode, load_tokenizer
-from ..training.model import Classifier, embed_texts, fetch_backbone, load_backbone
+from ..training.encoder import Encoder, embed_texts, fetch_backbone, load_backbone
 from .scores import macro_f1
 
 Splits = dict[str, tuple[pd.Series, np.ndarray]]  # name: texts (rows,), class indices (rows,)
@@ -35,7 +35,7 @@ def frozen_embeddings(splits: Splits, model: Model) -> dict[str, np.ndarray]:
     """Return what the encoder, as it comes, makes of each split: (rows, hidden) by name."""
     folder = fetch_backbone(model)
     tokenizer = load_tokenizer(folder / "tokenizer.json", model.max_tokens)
-    encoder = Classifier(load_backbone(folder), n_classes=1, dropout=0.0)
+    encoder = Encoder(load_backbone(folder))
     return {
         name: embed_texts(encoder, encode(tokenizer, texts.tolist())).numpy()
         for name, (texts, _) in splits.items()

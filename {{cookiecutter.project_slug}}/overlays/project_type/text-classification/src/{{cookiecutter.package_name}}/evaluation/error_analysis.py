@@ -2,7 +2,6 @@
 
 import re
 import warnings
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +13,7 @@ from sklearn.model_selection import cross_val_predict
 
 from ..artifacts import REPORTS, write_text
 from .intervals import share_interval_95
+from .markdown import table
 
 SHOWN = 20
 ERRORS = REPORTS / "errors.md"
@@ -102,31 +102,20 @@ Model `{version}`; written by the evaluate stage. Each row is a place to look, n
 
 ## By slice of the test set
 
-{_table("slice|rows|accuracy, 95% interval", slices)}
+{table("slice|rows|accuracy, 95% interval", slices)}
 
 ## The {len(mistakes)} most confident mistakes on the test set
 
-{_table("confidence|label|answer|text", mistakes)}
+{table("confidence|label|answer|text", mistakes)}
 
 ## Labels of the training set that may be wrong
 
 {len(rows):,} of {len(train[1]):,} rows look doubtful (confident learning); the most doubtful first:
 
-{_table("label|likelier|text", doubts)}
+{table("label|likelier|text", doubts)}
 """
     write_text(ERRORS, text)
 
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.casefold())
-
-
-def _table(header: str, rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [header.split("|"), ["---"] * (header.count("|") + 1), *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    plain = " ".join(text.split())
-    short = plain if len(plain) <= 300 else plain[:299] + "…"
-    return re.sub(r"[\\`*_\[\]|<>$~]", r"\\\g<0>", short)

@@ -19,7 +19,8 @@ from ..serving.predictor import Predictor, softmax
 from ..text import pad
 from . import onnx_file
 from .calibration import fit_temperature, review_threshold
-from .model import Classifier, Examples, embed_texts
+from .encoder import embed_texts
+from .model import Classifier, Examples
 
 FILES = ["model.onnx", "tokenizer.json"]
 MAX_DIFFERENCE = 1e-3  # of a logit: far below what changes a label

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from ..errors import UserError
 from ..text import bucket, pad
-from .model import Classifier
+from .encoder import Encoder
 
 FOLDER = Path(".cache")
 
@@ -22,7 +22,7 @@ class FrozenStates:
     It takes 4 * hidden bytes a token: 1.5 KB for an encoder of 384 dimensions.
     """
 
-    def __init__(self, model: Classifier, ids: list[list[int]]) -> None:
+    def __init__(self, model: Encoder, ids: list[list[int]]) -> None:
         """Run the frozen layers.
 
         Raises `UserError` if the disk is too small, or the encoder more than a stack of layers.
@@ -30,7 +30,7 @@ class FrozenStates:
         lengths = np.array([len(row) for row in ids])
         self._ends = np.cumsum(lengths)
         self._starts = self._ends - lengths
-        shape = (int(self._ends[-1]), model.head.in_features)
+        shape = (int(self._ends[-1]), model.backbone.config.hidden_size)
         FOLDER.mkdir(exist_ok=True)
         needed, free = 4 * shape[0] * shape[1] / 1e9, shutil.disk_usage(FOLDER).free / 1e9
         if needed > free:
@@ -46,7 +46,7 @@ class FrozenStates:
         with torch.inference_mode():
             for batch in tqdm(batches, desc="frozen layers", leave=False):
                 inputs = map(torch.from_numpy, pad([ids[row] for row in batch]))
-                input_ids, mask = (tensor.to(model.head.weight.device) for tensor in inputs)
+                input_ids, mask = (tensor.to(model.device) for tensor in inputs)
                 layers = slice(None, model.frozen_layers)
                 states = model.run_layers(model.backbone.embeddings(input_ids), mask, layers)
                 if batch is batches[0]:

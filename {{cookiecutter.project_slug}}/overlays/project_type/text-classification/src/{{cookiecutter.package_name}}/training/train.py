@@ -20,9 +20,10 @@ from ..params import Params, Train
 from ..text import bucket, encode, load_tokenizer, pad
 from . import tracking
 from .checkpoint import Checkpoint
+from .encoder import embed_texts, fetch_backbone, in_bf16, load_backbone
 from .export import export
 from .frozen import FrozenStates
-from .model import Classifier, Examples, embed_texts, fetch_backbone, load_backbone
+from .model import Classifier, Examples
 from .schedule import warm_up_and_decay
 
 BUCKET_BATCHES = 50  # batches are sorted by length inside windows of this many: random, yet tight
@@ -182,16 +183,6 @@ def fit(
             mlflow.log_metrics(named, step=checkpoint.step)
     progress.close()
     checkpoint.restore_best(model)
-
-
-def in_bf16(precision: str, device: torch.device) -> bool:
-    """Say whether matrix products are to be in bf16; without hardware for it they would be slow."""
-    if device.type == "cuda":
-        in_hardware = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        processor = torch.cpu.get_capabilities()
-        in_hardware = any(processor.get(name) for name in ("avx512_bf16", "amx_bf16"))
-    return precision == "bf16" or (precision == "auto" and in_hardware)
 
 
 def weigh_classes(targets: torch.Tensor, settings: Train) -> torch.Tensor:

@@ -28,29 +28,6 @@ def test_buckets_hold_each_row_once_and_neighbours_in_length(seed):
         assert lengths[one].max() <= lengths[next_one].min()
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_an_epochs_batches_are_random_and_tight_and_hold_each_row_once(seed):
-    from {{cookiecutter.package_name}}.training.train import shuffled_batches
-
-    lengths = np.random.default_rng(seed).geometric(0.1, size=1700)
-    one, again, other = (
-        shuffled_batches(lengths, 16, np.random.default_rng([seed, epoch])) for epoch in (1, 1, 2)
-    )
-    assert sorted(np.concatenate(one)) == list(range(1700))
-    assert all(len(batch) <= 16 for batch in one)
-    assert [batch.tolist() for batch in one] == [batch.tolist() for batch in again]
-    assert {frozenset(batch.tolist()) for batch in one} != {frozenset(b.tolist()) for b in other}
-
-    def padding(batches):
-        return sum(len(b) * lengths[b].max() - lengths[b].sum() for b in batches)
-
-    at_random = np.array_split(np.random.default_rng(seed).permutation(1700), len(one))
-    assert padding(one) < padding(at_random) / 4
-    # The order of lengths says nothing of the order of batches.
-    means = [lengths[batch].mean() for batch in one]
-    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.4
-
-
 def test_a_long_text_is_cut_to_the_limit_with_its_end_token(tiny_backbone):
     tokenizer = text.load_tokenizer(tiny_backbone / "tokenizer.json", max_tokens=12)
     short, long = text.encode(tokenizer, ["The tap drips.", "The tap drips. " * 50])

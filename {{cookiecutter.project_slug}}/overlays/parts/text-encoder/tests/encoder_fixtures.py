@@ -1,0 +1,49 @@
+"""The encoders that tests work with: the project's own, and a tiny one."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from {{cookiecutter.package_name}} import config
+from {{cookiecutter.package_name}}.params import Params
+
+
+@pytest.fixture(scope="session")
+def backbone(project):
+    """The folder of the project's own encoder, fetched once into its cache."""
+    from {{cookiecutter.package_name}}.training.encoder import fetch_backbone
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        return fetch_backbone(config.load(Params).model).resolve()
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory):
+    """An encoder of the same kind, untrained and so small that it trains in a second.
+
+    It knows the words that are in the files of tests/data/.
+    """
+    import torch
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("tiny-backbone")
+    files = sorted((Path(__file__).parent / "data").iterdir())
+    written = "".join(file.read_text(encoding="utf-8") for file in files).lower()
+    words = sorted(set(re.findall(r"\w+|[^\w\s]", written)))
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    tokenizer = BertWordPieceTokenizer({word: number for number, word in enumerate(vocabulary)})
+    tokenizer.save(str(folder / "tokenizer.json"))
+    torch.manual_seed(7)
+    size = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(size).save_pretrained(folder)
+    return folder

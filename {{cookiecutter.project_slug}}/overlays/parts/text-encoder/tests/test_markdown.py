@@ -1,0 +1,31 @@
+"""Tables show a text as it is, whatever it holds."""
+
+import re
+
+import pytest
+
+from {{cookiecutter.package_name}}.evaluation.markdown import table
+
+
+def cells(line):
+    """Return the cells of a row, as a reader sees them."""
+    return [re.sub(r"\\(.)", r"\1", cell).strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<b>bold</b> & | pipes", None),
+        ("`code` *stars* [link](x) ~no~ $x$", None),
+        ("two\nlines", "two lines"),
+        ("x" * 301, "x" * 299 + "…"),
+        ("", None),
+    ],
+    ids=["tags", "marks", "lines", "long", "empty"],
+)
+def test_a_text_is_shown_as_it_is(text, shown):
+    head, rule, row = table("number|text", [("1", text)]).splitlines()
+    assert cells(head) == ["number", "text"]
+    assert set(rule) == set("|- ")
+    assert cells(row) == ["1", text if shown is None else shown]
+    assert not re.search(r"(?<!\\)[<*`\[~$]", row)
