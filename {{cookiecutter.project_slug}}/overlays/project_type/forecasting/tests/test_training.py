@@ -1,4 +1,4 @@
-"""The training loop and the network, on series so short that each run takes a second."""
+"""Training and the network, on series so short that each run takes a second."""
 
 import itertools
 from types import SimpleNamespace
@@ -11,9 +11,9 @@ from torch import nn
 
 from {{cookiecutter.package_name}}.evaluation.rolling import origins
 from {{cookiecutter.package_name}}.features import Series, Shape, Windows
+from {{cookiecutter.package_name}}.training import loop, train
 from {{cookiecutter.package_name}}.training import model as models
-from {{cookiecutter.package_name}}.training import schedule, train
-from {{cookiecutter.package_name}}.training.checkpoint import CHECKPOINT, Checkpoint
+from {{cookiecutter.package_name}}.training.checkpoint import Checkpoint
 
 SHAPE = Shape(
     horizon=10,
@@ -76,7 +76,7 @@ def forecaster(windows, lesson, configure):
 
 @pytest.fixture
 def fit(configure, forecaster, windows, lesson, monkeypatch):
-    """Train with these settings; return the model, its checkpoint and the validation losses.
+    """Train with these settings; return the model, its best scores and the validation losses.
 
     A run with the name of an earlier one goes on from its checkpoint.
     """
@@ -90,7 +90,7 @@ def fit(configure, forecaster, windows, lesson, monkeypatch):
             losses.append(metrics["valid_loss"])
 
         recorder = SimpleNamespace(log_metrics=log_metrics, log_metric=lambda *a, **k: None)
-        monkeypatch.setattr(train, "mlflow", recorder)
+        monkeypatch.setattr(loop, "mlflow", recorder)
         model = forecaster()
         small = {"epochs": 2, "batch_size": 64, "learning_rate": 3e-3, "patience": 9}
         changes = {f"train.{key}": value for key, value in {**small, **settings}.items()}
@@ -134,32 +134,6 @@ def test_what_is_known_in_advance_is_learnt_from(fit, windows, lesson):
     assert (after < before)[:, :, 2].float().mean() > 0.9
 
 
-@pytest.mark.parametrize(
-    ("losses", "patience", "epochs_run", "best"),
-    [
-        ([0.9, 0.8, 0.7, 0.6], 1, 4, 4),
-        ([0.9, 0.5, 0.6, 0.4], 1, 3, 2),
-        ([0.5, 0.9, 0.9, 0.1], 2, 3, 1),
-        ([0.5, 0.5, 0.5, 0.5], 3, 4, 1),
-    ],
-)
-def test_training_stops_early_and_the_best_epoch_is_kept(
-    losses, patience, epochs_run, best, fit, monkeypatch
-):
-    seen = []
-
-    def validate(model, windows, valid):
-        seen.append(weights(model))
-        return {"loss": losses[len(seen) - 1]}
-
-    monkeypatch.setattr(train, "validate", validate)
-    result = fit(epochs=4, patience=patience)
-    assert len(seen) == epochs_run
-    assert (result.best["epoch"], result.best["loss"]) == (best, losses[best - 1])
-    assert same(weights(result.model), seen[best - 1])
-    assert not same(seen[0], seen[1])
-
-
 @pytest.mark.parametrize("interruptions", [[1], [7, 8], [9, 10, 14]], ids=str)
 def test_an_interrupted_run_ends_with_the_weights_of_one_that_was_not(
     interruptions, fit, monkeypatch
@@ -181,25 +155,6 @@ def test_an_interrupted_run_ends_with_the_weights_of_one_that_was_not(
     parts = fit(name="parts", **settings)
     assert same(weights(parts.model), weights(whole.model))
     assert parts.best == whole.best
-
-
-def test_a_checkpoint_of_other_data_parameters_or_code_is_not_gone_on_from(fit):
-    fit(name="one")
-    assert Checkpoint("one").step > 0
-    assert Checkpoint("other").step == 0
-    content = CHECKPOINT.read_bytes()
-    for damaged in (b"", content[:1000], content[: len(content) // 2]):
-        CHECKPOINT.write_bytes(damaged)
-        assert Checkpoint("one").step == 0
-
-
-@pytest.mark.parametrize(("steps", "fraction"), [(100, 0.1), (37, 0.25), (10, 0.0), (1, 0.5)])
-def test_the_rate_rises_over_the_warm_up_and_falls_to_zero(steps, fraction):
-    warmup = max(1, round(steps * fraction))
-    rates = [schedule.warm_up_and_decay(step, steps, fraction) for step in range(steps + 1)]
-    falling = np.linspace(1, 0, steps - warmup + 1)
-    assert rates[:warmup] == pytest.approx(np.arange(1, warmup + 1) / warmup)
-    assert rates[warmup:] == pytest.approx(falling if steps > warmup else [0])
 
 
 @pytest.mark.parametrize("positive", [False, True], ids=["level", "log level"])

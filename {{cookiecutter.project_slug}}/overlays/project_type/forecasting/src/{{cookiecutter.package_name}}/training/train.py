@@ -6,8 +6,6 @@ import time
 import mlflow
 import numpy as np
 import torch
-from torch import nn
-from tqdm import tqdm
 
 from .. import artifacts, cores
 from ..data.prepare import read_series
@@ -15,11 +13,10 @@ from ..errors import UserError
 from ..evaluation.rolling import Origins, batches, origins
 from ..features import Shape, Windows, shape_of
 from ..params import Params
-from . import tracking
+from . import loop, tracking
 from .checkpoint import Checkpoint
 from .export import export
 from .model import Forecaster, pinball_loss
-from .schedule import warm_up_and_decay
 
 
 def run(params: Params) -> None:
@@ -83,64 +80,32 @@ def fit(
     params: Params,
     checkpoint: Checkpoint,
 ) -> None:
-    """Train `model` in place from where `checkpoint` stands, and leave it at its best epoch.
-
-    Order and dropout of a step depend on the seed and the step's number, and on nothing before
-    it: so a run that was interrupted ends with the same weights as one that was not.
-    """
+    """Train `model` in place from where `checkpoint` stands, and leave it at its best epoch."""
     settings = params.train
     which, at = train
     steps_an_epoch = math.ceil(len(at) / settings.batch_size)
-    steps = settings.epochs * steps_an_epoch
-    start = time.perf_counter() - checkpoint.seconds
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+
+    def shuffled(random: np.random.Generator) -> list[Origins]:
+        rows = np.array_split(random.permutation(len(at)), steps_an_epoch)
+        return [(which[batch], at[batch]) for batch in rows]
+
+    start = time.perf_counter()
+    groups = [{"params": model.parameters(), "peak": settings.learning_rate}]
+    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
     if not checkpoint.restore(model, optimizer):
         model.start_from_least_squares(windows, train)
-
-    progress = tqdm(total=steps, initial=checkpoint.step, desc="training", unit="step")
-    while checkpoint.step < steps:
-        epoch, done = divmod(checkpoint.step, steps_an_epoch)
-        if checkpoint.best and epoch - checkpoint.best["epoch"] >= settings.patience:
-            progress.write(f"no better for {settings.patience} epochs: stopping early")
-            break
-        model.train()
-        order = np.random.default_rng([params.seed, epoch]).permutation(len(at))
-        for batch in np.array_split(order, steps_an_epoch)[done:]:
-            noise = np.random.default_rng([params.seed, checkpoint.step])
-            torch.manual_seed(int(noise.integers(2**32)))
-            factor = warm_up_and_decay(checkpoint.step, steps, settings.warmup_fraction)
-            for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * factor
-            loss = loss_of(model, windows, (which[batch], at[batch]))
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
-            optimizer.step()
-
-            checkpoint.step += 1
-            checkpoint.seconds = time.perf_counter() - start
-            progress.update()
-            # Not at the end of an epoch, which is not over before it is validated.
-            is_within = checkpoint.step % steps_an_epoch > 0
-            if is_within and checkpoint.step % settings.checkpoint_steps == 0:
-                checkpoint.save(model, optimizer)
-            if checkpoint.step % 20 == 0:
-                progress.set_postfix(epoch=epoch + 1, loss=f"{loss.item():.4f}")
-                mlflow.log_metric("loss", loss.item(), step=checkpoint.step)
-                mlflow.log_metric(
-                    "learning_rate", optimizer.param_groups[0]["lr"], step=checkpoint.step
-                )
-
-        scores = validate(model, windows, valid)
-        if not checkpoint.best or scores["loss"] < checkpoint.best["loss"]:
-            checkpoint.keep_best(model, {"epoch": epoch + 1, **scores})
-        checkpoint.save(model, optimizer)
-        progress.write(f"epoch {epoch + 1}: validation {scores}")
-        mlflow.log_metrics({f"valid_{n}": v for n, v in scores.items()}, step=checkpoint.step)
-    progress.close()
-    checkpoint.restore_best(model)
+    checkpoint.seconds += time.perf_counter() - start
+    loop.fit(
+        model,
+        optimizer,
+        checkpoint,
+        settings,
+        params.seed,
+        steps_an_epoch,
+        batches=shuffled,
+        loss_of=lambda batch: loss_of(model, windows, batch),
+        validate=lambda: validate(model, windows, valid),
+    )
 
 
 def loss_of(model: Forecaster, windows: Windows, batch: Origins) -> torch.Tensor:

@@ -12,19 +12,17 @@ from accelerate.utils import broadcast_object_list
 from sklearn.metrics import f1_score
 from tokenizers import Tokenizer
 from torch import nn
-from tqdm import tqdm
 
 from .. import artifacts, cores
 from ..data.prepare import read_split
 from ..params import Params, Train
 from ..text import bucket, encode, load_tokenizer, pad
-from . import tracking
+from . import loop, tracking
 from .checkpoint import Checkpoint
 from .encoder import embed_texts, fetch_backbone, in_bf16, load_backbone
 from .export import export
 from .frozen import FrozenStates
 from .model import Classifier, Examples
-from .schedule import warm_up_and_decay
 
 BUCKET_BATCHES = 50  # batches are sorted by length inside windows of this many: random, yet tight
 
@@ -93,24 +91,16 @@ def fit(
     accelerator: Accelerator,
     checkpoint: Checkpoint,
 ) -> None:
-    """Train `model` in place from where `checkpoint` stands, and leave it at its best epoch.
-
-    Order and dropout of a step depend on the seed and the step's number, and on nothing before
-    it: so a run that was interrupted ends with the same weights as one that was not.
-    """
-    settings = params.train
-    device, main = accelerator.device, accelerator.is_main_process
-    rank, processes = accelerator.process_index, accelerator.num_processes
+    """Train `model` in place from where `checkpoint` stands, and leave it at its best epoch."""
+    settings, device = params.train, accelerator.device
     lengths = np.array([len(row) for row in train.ids])
-    steps_an_epoch = len(bucket(lengths, settings.batch_size))
-    steps = settings.epochs * steps_an_epoch
     class_weights = weigh_classes(train.targets, settings)
     loss_function = nn.CrossEntropyLoss(
         class_weights.to(device), label_smoothing=settings.label_smoothing, reduction="sum"
     )
     autocast = torch.autocast(device.type, torch.bfloat16, in_bf16(settings.precision, device))
 
-    start = time.perf_counter() - checkpoint.seconds
+    start = time.perf_counter()
     model.to(device).freeze(settings.freeze_layers)
     encoder_weights = [weight for weight in model.backbone.parameters() if weight.requires_grad]
     groups = [
@@ -124,65 +114,46 @@ def fit(
         cached = settings.cache_frozen and settings.freeze_layers
         frozen = FrozenStates(model, train.ids) if cached else None
     network = accelerator.prepare(model)  # the model, or a wrapper that averages its gradients
+    checkpoint.seconds += time.perf_counter() - start
 
-    progress = tqdm(
-        total=steps, initial=checkpoint.step, desc="training", unit="step", disable=not main
+    def loss_of(batch: np.ndarray) -> torch.Tensor:
+        """Return the loss of this process's rows, scaled so that all processes' mean is theirs."""
+        share = batch[accelerator.process_index :: accelerator.num_processes]
+        rows = share if len(share) else batch[:1]  # each process has to take part in each step
+        inputs = frozen.batch(rows) if frozen else pad([train.ids[row] for row in rows])
+        with autocast:
+            logits = network(*(torch.as_tensor(array).to(device) for array in inputs))
+        loss = loss_function(logits.float(), train.targets[rows].to(device)) * bool(len(share))
+        return loss / class_weights[train.targets[batch]].sum() * accelerator.num_processes
+
+    loop.fit(
+        model,
+        optimizer,
+        checkpoint,
+        settings,
+        params.seed,
+        steps_an_epoch=len(bucket(lengths, settings.batch_size)),
+        batches=lambda random: shuffled_batches(lengths, settings.batch_size, random),
+        loss_of=loss_of,
+        validate=lambda: validate(model, valid),
+        team=Processes(accelerator),
     )
-    while checkpoint.step < steps:
-        epoch, done = divmod(checkpoint.step, steps_an_epoch)
-        if checkpoint.best and epoch - checkpoint.best["epoch"] >= settings.patience:
-            progress.write(f"no better for {settings.patience} epochs: stopping early")
-            break
-        model.train()
-        order = np.random.default_rng([params.seed, epoch])
-        for batch in shuffled_batches(lengths, settings.batch_size, order)[done:]:
-            noise = np.random.default_rng([params.seed, checkpoint.step, rank])
-            torch.manual_seed(int(noise.integers(2**32)))
-            factor = warm_up_and_decay(checkpoint.step, steps, settings.warmup_fraction)
-            for group in optimizer.param_groups:
-                group["lr"] = group["peak"] * factor
 
-            share = batch[rank::processes]
-            rows = share if len(share) else batch[:1]  # each process has to take part in each step
-            inputs = frozen.batch(rows) if frozen else pad([train.ids[row] for row in rows])
-            with autocast:
-                logits = network(*(torch.as_tensor(array).to(device) for array in inputs))
-            # The mean over the batch, as far as this process's rows are part of it.
-            loss = loss_function(logits.float(), train.targets[rows].to(device)) * bool(len(share))
-            loss = loss / class_weights[train.targets[batch]].sum()
-            optimizer.zero_grad()
-            accelerator.backward(loss * processes)  # which averages over the processes
-            nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
-            optimizer.step()
 
-            checkpoint.step += 1
-            checkpoint.seconds = time.perf_counter() - start
-            progress.update()
-            # The batch's loss; of several processes, an estimate from the main one's share.
-            batch_loss = loss.item() * processes
-            progress.set_postfix(epoch=epoch + 1, loss=f"{batch_loss:.3f}")
-            # Not at the end of an epoch, which is not over before it is validated.
-            is_within = checkpoint.step % steps_an_epoch > 0
-            if main and is_within and checkpoint.step % settings.checkpoint_steps == 0:
-                checkpoint.save(model, optimizer)
-            if main and checkpoint.step % 20 == 0:
-                mlflow.log_metric("loss", batch_loss, step=checkpoint.step)
-                mlflow.log_metric(
-                    "learning_rate", optimizer.param_groups[0]["lr"], step=checkpoint.step
-                )
+class Processes(loop.Team):
+    """Those that `accelerate launch` has started, or the only one."""
 
-        scores = validate(model, valid) if main else {}
-        [scores] = broadcast_object_list([scores])  # all go on alike, whatever their rounding
-        # The loss tells epochs apart more finely than F1 on the few rows of a rare class.
-        if not checkpoint.best or scores["loss"] < checkpoint.best["loss"]:
-            checkpoint.keep_best(model, {"epoch": epoch + 1, **scores})
-        if main:
-            checkpoint.save(model, optimizer)
-            progress.write(f"epoch {epoch + 1}: validation {scores}")
-            named = {f"valid_{name}": value for name, value in scores.items()}
-            mlflow.log_metrics(named, step=checkpoint.step)
-    progress.close()
-    checkpoint.restore_best(model)
+    def __init__(self, accelerator: Accelerator) -> None:
+        self.accelerator, self.rank = accelerator, accelerator.process_index
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Compute the gradients of the mean of all processes' losses."""
+        self.accelerator.backward(loss)
+
+    def agree(self, scores: dict[str, float]) -> dict[str, float]:
+        """Return the scores that rank 0 found: all go on alike, whatever their rounding."""
+        [scores] = broadcast_object_list([scores])
+        return scores
 
 
 def weigh_classes(targets: torch.Tensor, settings: Train) -> torch.Tensor:
@@ -206,10 +177,11 @@ def shuffled_batches(
 def validate(model: Classifier, valid: Examples) -> dict[str, float]:
     """Return loss, accuracy and macro-F1 of the model as it stands."""
     with torch.inference_mode():
-        embeddings = embed_texts(model, valid.ids).to(model.head.weight.device)
+        embeddings = embed_texts(model, valid.ids).to(model.device)
         logits = model.head(embeddings).cpu()
     predictions = logits.argmax(dim=1)
     return {
+        # It tells epochs apart more finely than F1 on the few rows of a rare class.
         "loss": round(nn.functional.cross_entropy(logits, valid.targets).item(), 4),
         "accuracy": round((predictions == valid.targets).float().mean().item(), 4),
         "macro_f1": round(f1_score(valid.targets, predictions, average="macro"), 4),
