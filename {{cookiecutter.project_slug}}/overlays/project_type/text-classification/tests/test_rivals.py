@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks import prepare, rivals
+from benchmarks import measure, prepare, rivals
 from benchmarks.server import FOLDER, Server
 from safetensors.numpy import save_file
 
@@ -71,7 +71,7 @@ def test_the_data_stage_is_measured(configure, workspace):
     file = workspace / "folder" / "rows.csv"
     file.parent.mkdir()
     prepare.write_rows(file, 2_000, ["one", "two", "three", "four", "five"], ["a", "b"])
-    seconds, peak = prepare.prepare(file)
+    seconds, peak = measure.run("data", file.parent, {**prepare.SETTINGS, "data.source": file.name})
     assert len(pd.read_csv(file)) == 2_000
     assert (file.parent / "data" / "processed" / "manifest.json").is_file()
     assert 0.1 < seconds < 120
