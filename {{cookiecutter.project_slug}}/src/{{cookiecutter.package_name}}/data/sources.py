@@ -31,7 +31,7 @@ def fetch(source: str, sha256: str | None, cache: Path, field: str) -> Path:
         path = Path(source).expanduser()
         if not path.is_file():
             raise UserError(f"{field}: there is no file {source}")
-        _check(path, sha256, f"{field}: {source}")
+        check(path, sha256, f"{field}: {source}")
         return path
     # The folder stands for where the file comes from: another place is another file.
     address, _, query = source.partition("?")
@@ -54,13 +54,14 @@ def fetch(source: str, sha256: str | None, cache: Path, field: str) -> Path:
         except Exception as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise UserError(f"{field}: {source} could not be fetched: {reason}") from error
-        _check(partial, sha256, f"{field}: {source} is truncated or altered, removed")
+        check(partial, sha256, f"{field}: {source} is truncated or altered, removed")
 
     artifacts.write_atomic(path, download)
     return path
 
 
-def _check(path: Path, sha256: str | None, what: str) -> None:
+def check(path: Path, sha256: str | None, what: str) -> None:
+    """Raise `UserError` if a file, or a folder of files, does not have the pinned SHA-256."""
     if sha256 is not None and (found := artifacts.sha256(path)) != sha256.lower():
         raise UserError(f"{what}: it has sha256 {found}, not the pinned {sha256}")
 

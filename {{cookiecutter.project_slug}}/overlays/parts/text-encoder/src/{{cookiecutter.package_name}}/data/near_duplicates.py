@@ -40,7 +40,8 @@ def repeats(ours: Signed, theirs: Signed, similarity: float) -> np.ndarray:
 
     Only texts whose signatures agree in a whole band are compared (locality-sensitive hashing,
     Indyk and Motwani 1998), so that time and memory grow with the rows, not with their square:
-    first by signature, and what may be similar enough by the shingles themselves.
+    first by signature, and what may be similar enough by the shingles themselves. Given the same
+    texts twice, each is compared with the earlier ones.
     """
     found = np.zeros(len(ours.texts), dtype=bool)
     for band in range(BANDS if len(theirs.texts) else 0):
@@ -55,6 +56,8 @@ def repeats(ours: Signed, theirs: Signed, similarity: float) -> np.ndarray:
             rows = np.flatnonzero((place < partners) & ~found)
             for part in np.array_split(rows, len(rows) // PART + 1):
                 others = order[starts[part] + place]
+                if ours is theirs:
+                    part, others = part[others < part], others[others < part]
                 for row, other in _likely(ours, theirs, part, others, band, similarity - MARGIN):
                     found[row] |= jaccard(ours.texts[row], theirs.texts[other]) >= similarity
     return found
