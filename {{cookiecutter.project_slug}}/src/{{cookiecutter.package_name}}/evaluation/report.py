@@ -7,7 +7,7 @@ from typing import Any
 from ..about import about_project
 from ..artifacts import METRICS, MODELS, PROCESSED, REPORTS, read_manifest, write_text
 from ..errors import UserError
-from .figures import CAPTIONS, MORE, highlights, model_card_sections
+from .figures import CAPTIONS, MORE, ROWS, highlights, model_card_sections
 from .results import table, verdict
 
 README = Path("README.md")
@@ -40,11 +40,15 @@ def results_section(metrics: dict[str, Any]) -> str:
     rows = metrics["data"]["rows"]
     return "\n\n".join(
         [
-            f"On {rows['test']:,} held-out rows (trained on {rows['train']:,}):",
+            f"On {rows['test']:,} held-out {ROWS} (trained on {rows['train']:,}):",
             table(metrics),
             f"**{verdict(metrics)}.** {_intervals(metrics)}",
             highlights(metrics),
-            *(f"![{caption}](reports/figures/{name})" for name, caption in CAPTIONS.items()),
+            *(
+                f"![{caption}](reports/figures/{name})"
+                for name, caption in CAPTIONS.items()
+                if (REPORTS / "figures" / name).is_file()
+            ),
             f"Model `{metrics['model_version']}`, trained in {metrics['train_seconds']:.0f} s with "
             f"{metrics['peak_memory_mb']:.0f} MB of memory. Every number comes from "
             "[`reports/metrics.json`](reports/metrics.json); "
@@ -64,7 +68,7 @@ def model_card(metrics: dict[str, Any], data: dict[str, Any], model: dict[str, A
         f"# Model card: {about['Name']} `{model['version']}`",
         f"## Intended use\n\n{about['Summary']}",
         f"## Training data\n\n`{data['source']}` (sha256 `{data['sha256']}`), split with seed "
-        f"{data['seed']}: {rows} rows. Left out: {dropped or 'nothing'}. Terms: `data/README.md`.",
+        f"{data['seed']}: {rows} {ROWS}. Left out: {dropped or 'nothing'}. Terms: `data/README.md`.",
         f"## Evaluation on the held-out test set\n\n{table(metrics)}",
         f"{verdict(metrics)}. {_intervals(metrics)}",
         *model_card_sections(metrics, model),
@@ -75,6 +79,8 @@ def model_card(metrics: dict[str, Any], data: dict[str, Any], model: dict[str, A
 
 
 def _intervals(metrics: dict[str, Any]) -> str:
+    if not metrics["intervals_95"]:
+        return ""
     parts = [
         f"{name.replace('_', ' ')} {low:.3f} to {high:.3f}"
         for name, (low, high) in metrics["intervals_95"].items()

@@ -35,6 +35,8 @@ def verdict(metrics: dict[str, Any]) -> str:
     A difference above zero is one for the better, whether the metric is a score or an error.
     """
     versus = metrics["versus_best_baseline"]
+    if versus is None:
+        return metrics["not_measured"]
     low, high = versus["interval_95"]
     certain = "" if low > 0 or high < 0 else ", so it may be chance"
     return (

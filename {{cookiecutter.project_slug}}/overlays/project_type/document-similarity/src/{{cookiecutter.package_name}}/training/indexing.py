@@ -30,17 +30,15 @@ def build(
     folder: Path, embedder: Embedder, documents: Documents, corpus_sha256: str, params: Params
 ) -> dict[str, Any]:
     """Write vectors, and a graph if there are many, into a folder; return what the index is."""
-    decisive = [embedder.version, corpus_sha256, params.model.model_dump()]
-    digest = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:12]
-    embed_corpus(embedder, documents, CACHE / digest)
+    embedded = embed_corpus(embedder, documents, corpus_sha256)
     for name in (VECTORS, OFFSETS):
-        shutil.copyfile(CACHE / digest / name, folder / name)
+        shutil.copyfile(embedded / name, folder / name)
     stored = Vectors(folder)
     facts = {"settings": params.index.model_dump(), "passages": len(stored.passages)}
     if params.index.qdrant_url:
         from ..retrieval import qdrant  # loaded only where it is used
 
-        collection = f"passages-{digest}"
+        collection = f"passages-{embedded.name}"
         qdrant.write(stored, collection, params.index.qdrant_url, params.index.storage)
         return {"kind": "qdrant", "collection": collection, **facts}
     if len(stored.passages) < params.index.exact_below:
@@ -50,10 +48,14 @@ def build(
     return {"kind": "hnsw", **facts}
 
 
-def embed_corpus(embedder: Embedder, documents: Documents, cache: Path) -> None:
-    """Write `vectors.npy` and `passages.npy` into a folder of the cache, from where it stands."""
+def embed_corpus(embedder: Embedder, documents: Documents, corpus_sha256: str) -> Path:
+    """Return a folder with `vectors.npy` and `passages.npy`, made from where it stands."""
+    facts = embedder.manifest
+    decisive = [facts[name] for name in ("version", "max_tokens", "overlap_tokens")]
+    digest = hashlib.sha256(json.dumps([*decisive, corpus_sha256]).encode()).hexdigest()
+    cache = CACHE / digest[:12]
     if (cache / OFFSETS).exists():  # the last to be written
-        return
+        return cache
     for other in CACHE.glob("*"):
         if other != cache:
             shutil.rmtree(other)
@@ -80,6 +82,7 @@ def embed_corpus(embedder: Embedder, documents: Documents, cache: Path) -> None:
     artifacts.write_atomic(cache / VECTORS, partial(save, passages))
     offsets = np.concatenate([[0], np.cumsum(np.fromfile(counts, dtype=np.int64))])
     artifacts.write_atomic(cache / OFFSETS, partial(save, offsets))
+    return cache
 
 
 def parts(documents: Documents, start: int) -> Iterator[list[Document]]:

@@ -12,6 +12,7 @@ from .scores import wape
 if TYPE_CHECKING:
     from .evaluate import Test
 
+ROWS = "rows"  # what the splits hold
 CAPTIONS = {
     "comparison.png": "WAPE against the baselines, lower is better; the line is the 95% interval",
     "fans.png": "Forecasts of the best, a middling and the worst week of the test block",

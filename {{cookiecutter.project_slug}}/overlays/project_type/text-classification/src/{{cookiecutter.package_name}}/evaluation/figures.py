@@ -10,6 +10,7 @@ from .confidence import coverage_curve, undo_temperature
 from .plots import ACCENT, MUTED, STYLE, comparison, save
 from .scores import reliability
 
+ROWS = "rows"  # what the splits hold
 CAPTIONS = {
     "comparison.png": "Macro-F1 against the baselines; the line is the 95% interval",
     "f1_by_class.png": "F1 by class, best first, with the number of test rows",
