@@ -68,7 +68,8 @@ def model_card(metrics: dict[str, Any], data: dict[str, Any], model: dict[str, A
         f"# Model card: {about['Name']} `{model['version']}`",
         f"## Intended use\n\n{about['Summary']}",
         f"## Training data\n\n`{data['source']}` (sha256 `{data['sha256']}`), split with seed "
-        f"{data['seed']}: {rows} {ROWS}. Left out: {dropped or 'nothing'}. Terms: `data/README.md`.",
+        f"{data['seed']}: {rows} {ROWS}. Left out: {dropped or 'nothing'}. Terms: "
+        "`data/README.md`.",
         f"## Evaluation on the held-out test set\n\n{table(metrics)}",
         f"{verdict(metrics)}. {_intervals(metrics)}",
         *model_card_sections(metrics, model),

@@ -5,6 +5,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 
 from .plots import ACCENT, MUTED, STYLE, comparison, save
+from .scores import MODES
 
 ROWS = "queries"  # what the splits hold
 CAPTIONS = {
@@ -79,17 +80,15 @@ def highlights(metrics: dict[str, Any]) -> str:
     if not metrics["versus_best_baseline"]:
         return found
     ways = metrics["retrieval"]
-    listed = ", ".join(
-        f"{mode} {ways[mode]['ndcg_at_10']:.3f}" for mode in ("dense", "bm25", "hybrid")
-    )
-    against = "; ".join(
-        f"{name} by {one['difference']:+.3f} ({one['interval_95'][0]:+.3f} to "
+    listed = ", ".join(f"{mode} {ways[mode]['ndcg_at_10']:.3f}" for mode in MODES)
+    against = ", ".join(
+        f"over {name} {one['difference']:+.3f} ({one['interval_95'][0]:+.3f} to "
         f"{one['interval_95'][1]:+.3f})"
         for name, one in metrics["versus"].items()
     )
     return (
         f"Searched in three ways, nDCG@10 is: {listed}; served is {ways['served']}, chosen on the "
-        f"validation queries. In nDCG@10 it beats {against}. {found}"
+        f"validation queries. Its lead in nDCG@10: {against}. {found}"
     )
 
 
@@ -100,17 +99,16 @@ def model_card_sections(metrics: dict[str, Any], model: dict[str, Any]) -> list[
         lines = ["| slice | queries | nDCG@10 | 95% interval |", "|---|---|---|---|"]
         for name, part in metrics["slices"].items():
             low, high = part["interval_95"]
-            lines.append(
-                f"| {name} | {part['queries']:,} | {part['ndcg_at_10']:.3f} | {low:.3f} to {high:.3f} |"
-            )
+            score = f"{part['ndcg_at_10']:.3f} | {low:.3f} to {high:.3f}"
+            lines.append(f"| {name} | {part['queries']:,} | {score} |")
         sections += ["### By slice", "\n".join(lines)]
     training = "The encoder is used as it comes: there were no training queries."
     if model["is_fine_tuned"]:
         best = ", ".join(f"{name} {value}" for name, value in model["validation"].items())
         training = f"Fine-tuned. Kept: the epoch with the lowest validation loss ({best})."
     passages = (
-        f"From `{model['backbone']}`; {model['documents']:,} documents, cut into passages of at most "
-        f"{model['max_tokens']} tokens that share {model['overlap_tokens']}. {training} ONNX differs "
-        f"from torch by at most {model['onnx']['max_difference']:.1g} in a vector's component."
+        f"From `{model['backbone']}`; {model['documents']:,} documents, cut into passages of at "
+        f"most {model['max_tokens']} tokens that share {model['overlap_tokens']}. {training} ONNX "
+        f"differs from torch by at most {model['onnx']['max_difference']:.1g} in a component."
     )
     return [*sections, f"### Search\n\n{highlights(metrics)}", f"## Training\n\n{passages}"]
