@@ -30,7 +30,7 @@ def tiny_backbone(tmp_path_factory):
     from transformers import BertConfig, BertModel
 
     folder = tmp_path_factory.mktemp("tiny-backbone")
-    files = sorted((Path(__file__).parent / "data").iterdir())
+    files = sorted(file for file in (Path(__file__).parent / "data").rglob("*") if file.is_file())
     written = "".join(file.read_text(encoding="utf-8") for file in files).lower()
     words = sorted(set(re.findall(r"\w+|[^\w\s]", written)))
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]

@@ -11,6 +11,9 @@ from scipy.signal import lfilter
 # A history that fits the schema may still be too short, or irregular: then a 422 is right.
 EXCLUDED_CHECKS = ["positive_data_acceptance"]
 
+# What only training installs, beyond what it does for every type.
+TRAINING = "statsforecast tqdm"
+
 # A request, and what its answer holds.
 QUESTION = ("/forecast", {"h": 1})
 ANSWER = "'y_hat': "

@@ -12,6 +12,9 @@ NOTES = Path(__file__).parent / "data" / "notes.csv"
 
 EXCLUDED_CHECKS: list[str] = []  # of the API's schema
 
+# What only training installs, beyond what it does for every type.
+TRAINING = "accelerate cleanlab datasketch tqdm transformers"
+
 # A request, and what its answer holds.
 QUESTION = ("/predict", {"texts": ["The tap leaks."]})
 ANSWER = "'label': 'plumbing'"
