@@ -125,6 +125,12 @@ def forecasting_demo():
     return make_demo("forecasting")
 
 
+@pytest.fixture(scope="session")
+def search_demo():
+    """A search service, from `make demo`: what was printed, and the project."""
+    return make_demo("document-similarity")
+
+
 def python(project):
     """Return the path of the interpreter of a project's environment."""
     return str(project.path / ".venv" / ("Scripts" if os.name == "nt" else "bin") / "python")

@@ -48,3 +48,22 @@ def test_one_model_forecasts_fifty_shops_better_than_what_knows_no_prices(foreca
         assert metrics["versus"][name]["interval_95"][0] > 0
     (answer, other) = json.loads(workshop.finish("predict", "Shop 7", "Shop 50"))
     assert len(answer) == len(other) == 14
+
+
+def test_an_encoder_learns_to_find_functions_of_modules_that_it_was_never_asked_about(
+    search_demo, follow
+):
+    workshop, metrics = follow(search_demo[1], "Find the function that does this")
+    assert metrics["data"]["rows"]["test"] > 200
+    for name in ("BM25", "encoder as it comes"):
+        assert metrics["versus"][name]["interval_95"][0] > 0
+    (answer,) = json.loads(workshop.finish("predict", "Wrap text to a width, as one string."))
+    assert "def fill(" in "".join(result["text"] for result in answer["results"][:3])
+
+
+def test_documents_without_queries_can_be_searched_and_nothing_is_claimed(search_demo, follow):
+    workshop, metrics = follow(search_demo[1], "Long documents and no queries at all")
+    assert list(metrics["model"]) == ["index_recall_at_10"]
+    assert "no held-out queries" in workshop.read("README.md")
+    (answer,) = json.loads(workshop.finish("predict", "how do I repeat something in a loop"))
+    assert {"for", "while"} & {result["id"] for result in answer["results"][:3]}

@@ -38,6 +38,14 @@ HIRES = {
     "train.checkpoint_steps": 3,
     "evaluate.bootstrap_samples": 100,
 }
+SEARCH = {
+    "data.source": "tests/data",
+    "data.sha256": "null",
+    "train.epochs": 3,
+    "train.batch_size": 8,
+    "train.checkpoint_steps": 3,
+    "evaluate.bootstrap_samples": 100,
+}
 TEXTS = ["The tap drips.", "Sparks fly from the socket.", "I lost my password.", "Mow the lawn!"]
 LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
 
@@ -72,10 +80,10 @@ class Survivor(Workshop):
         """Return what the stages wrote, less what differs from run to run: times and memory."""
         model = json.loads(self.read("models/manifest.json"))
         metrics = json.loads(self.read("reports/metrics.json"))
-        for run_dependent in ("train_seconds", "peak_memory_mb"):
-            metrics.pop(run_dependent)
+        for run_dependent in ("train_seconds", "peak_memory_mb", "index"):
+            metrics.pop(run_dependent, None)
         data = {path.name: path.read_bytes() for path in (self.path / "data/processed").iterdir()}
-        errors = "reports/errors.md"  # a text classifier's
+        errors = "reports/errors.md"  # a forecaster has none
         return data, model["files"], metrics, self.read(errors) if self.has_file(errors) else ""
 
     def is_whole(self, folder):
@@ -117,7 +125,14 @@ def make_forecaster(forecasting_demo, tmp_path_factory):
     return make_forecaster
 
 
-@pytest.fixture(scope="module", params=["make_classifier", "make_forecaster"])
+@pytest.fixture(scope="module")
+def make_search(search_demo, tmp_path_factory):
+    """Return a function that makes a workshop of a search service, with the real encoder."""
+    brought = ("tests/data", ".cache/backbone")
+    return lambda: Survivor(tmp_path_factory.mktemp("workshop"), search_demo[1], SEARCH, brought)
+
+
+@pytest.fixture(scope="module", params=["make_classifier", "make_forecaster", "make_search"])
 def make(request):
     """Return a function that makes a workshop, of each project type."""
     return request.getfixturevalue(request.param)

@@ -1,0 +1,68 @@
+"""Does with a search service what a new user does: `make demo`, then its commands."""
+
+import json
+import re
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def output(search_demo):
+    return search_demo[0]
+
+
+@pytest.fixture(scope="module")
+def project(search_demo):
+    return search_demo[1]
+
+
+@pytest.fixture(scope="module")
+def metrics(project):
+    return json.loads(project.read("reports/metrics.json"))
+
+
+def test_the_demo_prints_what_was_found_and_the_metrics_beside_the_baselines(output, metrics):
+    answer = json.loads(re.search(r"^{$.*?^}$", output, re.DOTALL | re.MULTILINE)[0])
+    assert answer["model_version"] == metrics["model_version"]
+    assert any("DNS" in result["title"] for result in answer["results"])
+    for name, scores in {"this model": metrics["model"], **metrics["baselines"]}.items():
+        assert re.search(rf"{re.escape(name)} .*ndcg_at_10 {scores['ndcg_at_10']:.3f}", output)
+
+
+def test_bm25_and_the_encoder_as_it_comes_are_beaten_beyond_chance(metrics):
+    assert set(metrics["versus"]) == {"BM25", "encoder as it comes"}
+    for name, row in metrics["versus"].items():
+        ours, theirs = metrics["model"]["ndcg_at_10"], metrics["baselines"][name]["ndcg_at_10"]
+        assert row["difference"] == pytest.approx(ours - theirs)
+        assert row["interval_95"][0] > 0, name
+
+
+def test_what_is_served_did_best_on_the_validation_queries(project, metrics):
+    model = json.loads(project.read("models/manifest.json"))
+    scores = model["validation_ndcg_at_10"]
+    assert metrics["retrieval"]["served"] == model["retrieval"] == max(scores, key=scores.get)
+
+
+def test_a_second_pipeline_skips_everything(project):
+    before = project.read("reports/metrics.json")
+    result = project.run("make", "pipeline")
+    assert result.stdout.count("didn't change, skipping") == 4
+    assert project.read("reports/metrics.json") == before
+
+
+def test_the_project_passes_its_own_checks(project):
+    result = project.run("make", "lint", check=False)
+    assert result.returncode == 0, result.stdout
+
+
+def test_the_project_passes_its_own_tests(project):
+    result = project.run("make", "test", check=False)
+    assert result.returncode == 0, result.stdout[-5000:]
+
+
+def test_predict_answers_on_the_command_line(project):
+    result = project.run("make", "--silent", "predict", "ARGS='logs what is typed'")
+    (answer,) = json.loads(result.stdout)
+    assert "T1056.001" in [one["id"] for one in answer["results"]]
