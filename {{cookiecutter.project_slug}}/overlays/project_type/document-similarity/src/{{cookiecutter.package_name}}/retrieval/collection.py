@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..params import Mode, Serving
-from .changes import Changes
+from .changes import NOTHING, Changes, Ranking
 from .documents import Document, Documents
 from .fusion import reciprocal_rank
 from .journal import Change, Journal
@@ -21,7 +21,6 @@ from .vectors import Vectors, open_index
 from .words import Words, best
 
 DEPTH = 100  # of each ranking that is fused
-Ranking = tuple[np.ndarray, np.ndarray]  # documents' numbers and their scores, best first
 Embed = Callable[[Sequence[Document]], list[np.ndarray]]  # documents to vectors of their passages
 
 
@@ -35,7 +34,7 @@ class Hit(NamedTuple):
 class Collection:
     """Documents that can be searched, added, replaced and deleted, from any number of threads.
 
-    A document's number is its row if it is stored; if it has changed, its slot beyond all rows.
+    A document's number is its row if it is stored; if it has changed, it comes after all rows.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class Collection:
         self._version: str = manifest["version"]
         self._embed = embed
         self._lock = threading.Lock()  # of what follows
-        self._changes = Changes(self.vectors.passages.shape[1], self.words)
+        self._changes = Changes(self.words)
         self._hidden: dict[str, int] = {}  # ids and rows of stored documents that have changed
         self._seen, self._newest = -1, 0  # what the journal said last
         self._journal = Journal(Path(settings.changes)) if settings.changes else None
@@ -68,7 +67,7 @@ class Collection:
         mode = mode or self.mode
         stems = [] if mode == "dense" else self.words.tokens.split(text)
         depth = max(count, DEPTH) if mode == "hybrid" else count
-        nearest = with_words = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
+        nearest = with_words = NOTHING
         with self._lock:  # all that has changed as of one moment
             self._catch_up()
             hidden = np.fromiter(self._hidden.values(), dtype=np.int64)
@@ -76,8 +75,8 @@ class Collection:
                 nearest = self._changes.nearest(vector, depth)
             if stems:
                 with_words = self._changes.with_words(stems, depth)
-            slots = {*nearest[0].tolist(), *with_words[0].tolist()}
-            changed = {slot: self._changes.at(slot) for slot in slots}
+            found = {*nearest[0].tolist(), *with_words[0].tolist()}
+            changed = {number: self._changes.at(number) for number in found}
         rankings = []
         if vector is not None and mode != "bm25":
             stored = _visible(lambda asked: self.index.search(vector, asked), depth, hidden)
@@ -89,10 +88,9 @@ class Collection:
         if len(rankings) > 1:
             numbers, scores = reciprocal_rank([numbers for numbers, _ in rankings], count)
         rows = len(self.documents)
-        found = zip(numbers[:count].tolist(), scores[:count].tolist(), strict=True)
         return [
             Hit(self.documents.at(number) if number < rows else changed[number - rows], score)
-            for number, score in found
+            for number, score in zip(numbers[:count].tolist(), scores[:count].tolist(), strict=True)
         ]
 
     def similar(self, document_id: str, count: int) -> list[Hit] | None:
@@ -149,22 +147,33 @@ class Collection:
 
     def _catch_up(self) -> None:
         """Apply what this process or another has written since; the lock is held."""
-        if self._journal is None or self._journal.version() == self._seen:
+        if self._journal is None or (version := self._journal.version()) == self._seen:
             return
-        self._seen = self._journal.version()
-        for change in self._journal.since(self._newest):
-            self._newest = change.number
+        changes = self._embedded_anew(self._journal, self._journal.since(self._newest))
+        for change in changes:
             if (row := self.documents.row_of(change.id)) is not None:
                 self._hidden[change.id] = row
-            document, vectors = change.document, change.vectors
-            if document is None:
+            if change.document is None:
                 self._changes.remove(change.id)
-                continue
-            if change.model != self._version:  # of the model before this one
-                [vectors] = self._embed([document])
-                self._journal.write_vectors(change._replace(model=self._version, vectors=vectors))
-            vectors = vectors.reshape(-1, self.vectors.passages.shape[1])
-            self._changes.put(document, vectors.astype(np.float32))
+            else:
+                vectors = change.vectors.reshape(-1, self.vectors.passages.shape[1])
+                self._changes.put(change.document, vectors.astype(np.float32))
+            self._newest = change.number
+        self._seen = version
+
+    def _embedded_anew(self, journal: Journal, changes: list[Change]) -> list[Change]:
+        """Return changes with vectors of this model; those of the one before it are replaced."""
+        documents = {
+            place: change.document
+            for place, change in enumerate(changes)
+            if change.document and change.model != self._version
+        }
+        if documents:
+            found = self._embed(list(documents.values()))
+            for place, vectors in zip(documents, found, strict=True):
+                changes[place] = changes[place]._replace(model=self._version, vectors=vectors)
+            journal.write_vectors([changes[place] for place in documents])
+        return changes
 
 
 def _visible(search: Callable[[int], Ranking], count: int, hidden: np.ndarray) -> Ranking:

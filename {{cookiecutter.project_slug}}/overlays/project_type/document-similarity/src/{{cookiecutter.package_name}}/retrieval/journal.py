@@ -60,22 +60,25 @@ class Journal:
                 f"INSERT OR REPLACE INTO changes ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", rows
             )
 
-    def write_vectors(self, change: Change) -> None:
-        """Replace a change's vectors by those of another model, if it is still the newest."""
-        values = (change.model, _blob(change.vectors), change.number)
-        with self._in_plain_words(), self._write_lock:
-            self._writer.execute(
-                "UPDATE changes SET model = ?, vectors = ? WHERE number = ?", values
+    def write_vectors(self, changes: Sequence[Change]) -> None:
+        """Replace the vectors of changes, those that are still the newest, by another model's."""
+        rows = [(change.model, _blob(change.vectors), change.number) for change in changes]
+        with self._in_plain_words(), self._write_lock, self._writer:
+            self._writer.execute("BEGIN IMMEDIATE")
+            self._writer.executemany(
+                "UPDATE changes SET model = ?, vectors = ? WHERE number = ?", rows
             )
 
     def since(self, number: int) -> list[Change]:
         """Return what has changed after the change of this number, the oldest first."""
         query = f"SELECT {COLUMNS}, number FROM changes WHERE number > ? ORDER BY number"
-        return [_change(row) for row in self._reader.execute(query, (number,)).fetchall()]
+        with self._in_plain_words():
+            return [_change(row) for row in self._reader.execute(query, (number,)).fetchall()]
 
     def version(self) -> int:
         """Return a number that is another one after each change, whichever process made it."""
-        [(version,)] = self._reader.execute("PRAGMA data_version").fetchall()
+        with self._in_plain_words():
+            [(version,)] = self._reader.execute("PRAGMA data_version").fetchall()
         return version
 
     def close(self) -> None:

@@ -114,7 +114,8 @@ async def put_documents(body: DocumentsRequest, model: Model, queue: Queue) -> W
 @router.get("/documents/{id:path}", tags=["documents"], responses={**UNKNOWN, **REFUSALS})
 async def get_document(id: PathId, model: Model) -> Document:
     """Return a document."""
-    document = model.collection.get(id)
+    with _reachable():
+        document = await asyncio.to_thread(model.collection.get, id)
     if document is None:
         raise _unknown(id)
     return Document.model_construct(**document._asdict())
