@@ -7,6 +7,7 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ CORPUS, QUERIES = "corpus.jsonl", "queries.jsonl"
 QRELS = {"train": "qrels/train.tsv", "valid": "qrels/dev.tsv", "test": "qrels/test.tsv"}
 NAMES = (CORPUS, QUERIES, *QRELS.values())
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error)
 HEADER = ["query-id", "corpus-id", "score"]
 MAX_ID = 200  # characters of a document's id
 
@@ -53,20 +55,20 @@ def documents(folder: Path, faults: Faults) -> Iterator[tuple[int, Document]]:
             record.get("title") or "",
             record.get("text") or "",
         )
-        if isinstance(document_id, int):
+        metadata = record.get("metadata")
+        if not isinstance(metadata, dict):
+            metadata = {}
+        if isinstance(document_id, int) and not isinstance(document_id, bool):
             document_id = str(document_id)
         if not isinstance(document_id, str) or not 0 < len(document_id) <= MAX_ID:
             faults.add(f'"_id" is no text of 1 to {MAX_ID} characters', line, document_id)
         elif not isinstance(title, str) or not isinstance(text, str):
-            faults.add('"title" or "text" is no text', line, title if text else text)
-        elif not _is_unicode(document_id + title + text):
+            wrong = title if isinstance(text, str) else text
+            faults.add('"title" or "text" is no text', line, wrong)
+        elif not _is_unicode(document_id, title, text, metadata):
             faults.add("has characters that are no Unicode", line, document_id)
         else:
-            metadata = record.get("metadata")
-            yield (
-                line,
-                Document(document_id, title, text, metadata if isinstance(metadata, dict) else {}),
-            )
+            yield line, Document(document_id, title, text, metadata)
 
 
 def queries(folder: Path) -> pd.DataFrame:
@@ -134,7 +136,8 @@ def _unpack(archive: Path, folder: Path) -> None:
             if len(found) != 1:
                 raise UserError(f"{FIELD}: {archive.name} has {len(found)} files {CORPUS}, not one")
             root = found[0].removesuffix(CORPUS)
-            with tempfile.TemporaryDirectory(dir=archive.parent) as partial:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
                 for name in NAMES:
                     if root + name in names:
                         target = Path(partial) / "whole" / name
@@ -142,8 +145,10 @@ def _unpack(archive: Path, folder: Path) -> None:
                         with open_member(root + name) as stream, target.open("wb") as file:
                             shutil.copyfileobj(stream, file)
                 os.replace(Path(partial) / "whole", folder)
-    except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError) as error:
-        raise UserError(f"{FIELD}: {archive.name} cannot be unpacked: {error}") from error
+    # A RuntimeError is raised for a password, or a method of compression that Python has not.
+    except (OSError, EOFError, RuntimeError, *DAMAGED) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{FIELD}: {archive.name} cannot be unpacked: {reason:.300}") from error
 
 
 @contextmanager
@@ -162,8 +167,8 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if not text.strip():
                 continue
             try:
-                record = json.loads(text)
-            except (json.JSONDecodeError, RecursionError) as error:
+                record = json.loads(text, parse_constant=lambda name: None)  # NaN is no JSON
+            except (ValueError, RecursionError) as error:
                 raise UserError(f"{FIELD}: {path.name} line {line} is no JSON: {error}") from None
             if not isinstance(record, dict):
                 raise UserError(f"{FIELD}: {path.name} line {line} is no JSON object")
@@ -181,5 +186,10 @@ def _read(path: Path) -> Iterator[IO[str]]:
         ) from None
 
 
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+def _is_unicode(*values: Any) -> bool:
+    """Tell whether values can be written down: half a surrogate pair, as in "\\ud83d", cannot."""
+    try:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
