@@ -1,0 +1,325 @@
+"""Queries for training, validation and test: as the files say, and nothing of one in another."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from {{cookiecutter.package_name}} import artifacts, config
+from {{cookiecutter.package_name}}.data.near_duplicates import jaccard
+from {{cookiecutter.package_name}}.data.prepare import COLUMNS, CORPUS, SPLITS, read_split
+from {{cookiecutter.package_name}}.retrieval.documents import Documents
+
+LITTLE = [
+    {"_id": "a", "text": "apples"},
+    {"_id": "b", "text": "pears"},
+    {"_id": "c", "text": "figs"},
+]
+
+
+@pytest.fixture
+def split(run):
+    """Run `data` and return the judged queries that it wrote."""
+
+    def split(*arguments):
+        outcome = run("data", *arguments)
+        assert outcome.code == 0, outcome.err
+        return {name: read_split(name) for name in SPLITS}
+
+    return split
+
+
+def manifest():
+    return artifacts.read_manifest(artifacts.PROCESSED, made_by="data")
+
+
+def written():
+    return {path.name: path.read_bytes() for path in sorted(artifacts.PROCESSED.iterdir())}
+
+
+def triples(part):
+    return set(zip(part["query_id"], part["document_id"], part["relevance"], strict=True))
+
+
+def between(rows, start, end):
+    """Return the judgements of the queries after `start`, up to `end`."""
+    return [row for row in rows if start < int(re.search(r"\d+", row[0])[0]) <= end]
+
+
+def asked(*texts):
+    return [{"_id": f"q{number}", "text": text} for number, text in enumerate(texts, start=1)]
+
+
+def test_a_training_file_alone_is_split_in_three(configure, split, queries, judged):
+    configure()
+    parts = split()
+    together = pd.concat(parts.values())
+    assert list(together) == COLUMNS
+    assert sorted(triples(together)) == sorted(judged)
+    ids = [set(part["query_id"]) for part in parts.values()]
+    assert sum(map(len, ids)) == len(set.union(*ids)) == len(queries)
+    assert [len(one) for one in ids] == [84, 12, 24]
+    texts = {query["_id"]: query["text"] for query in queries}
+    assert (together["query_id"].map(texts) == together["query"]).all()
+
+
+@pytest.mark.parametrize(("test", "valid"), [(0.3, 0.1), (0.1, 0.3), (0.3, 0.3)])
+def test_parts_have_the_sizes_asked_for(test, valid, configure, split, queries):
+    configure({"data.test_fraction": test, "data.valid_fraction": valid})
+    parts = split()
+    assert parts["test"]["query_id"].nunique() == pytest.approx(test * len(queries), abs=1)
+    assert parts["valid"]["query_id"].nunique() == pytest.approx(valid * len(queries), abs=1)
+
+
+def test_another_seed_gives_another_split(configure, split):
+    configure()
+    one, other = (set(split("--set", f"seed={seed}")["test"]["query_id"]) for seed in (13, 14))
+    assert one != other
+
+
+def test_the_files_for_each_part_are_taken_as_they_are(given, split, corpus, queries, judged):
+    # In no order, and a test set larger than the training set.
+    given(
+        corpus, queries, between(judged, 60, 90), between(judged, 90, 120), between(judged, 0, 60)
+    )
+    parts = split("--set", "data.near_duplicate_similarity=null")
+    assert triples(parts["train"]) == set(between(judged, 60, 90))
+    assert triples(parts["valid"]) == set(between(judged, 90, 120))
+    assert triples(parts["test"]) == set(between(judged, 0, 60))
+
+
+def test_without_a_dev_file_part_of_the_training_queries_validates(
+    given, split, corpus, queries, judged
+):
+    given(corpus, queries, train=between(judged, 0, 90), test=between(judged, 90, 120))
+    parts = split()
+    assert triples(parts["test"]) == set(between(judged, 90, 120))
+    assert triples(parts["train"]) | triples(parts["valid"]) == set(between(judged, 0, 90))
+    ids = [set(parts[name]["query_id"]) for name in ("train", "valid")]
+    assert not ids[0] & ids[1]
+    assert len(ids[1]) == pytest.approx(0.1 * len(ids[0] | ids[1]), abs=1)
+
+
+def test_with_only_a_test_file_nothing_is_trained_on(given, split, corpus, queries, judged):
+    given(corpus, queries, test=judged)
+    parts = split()
+    assert triples(parts["test"]) == set(judged)
+    assert parts["train"].empty
+    assert parts["valid"].empty
+    assert list(parts["train"]) == COLUMNS
+    assert manifest()["rows"] == {"train": 0, "valid": 0, "test": len(queries)}
+    assert manifest()["graded"] is True
+
+
+@pytest.mark.parametrize("queries", [None, "", asked("which")])
+def test_documents_alone_are_enough(queries, given, split, corpus):
+    given(corpus, queries)
+    assert all(part.empty for part in split().values())
+    facts = manifest()
+    assert facts["documents"] == len(corpus)
+    assert facts["rows"] == {"train": 0, "valid": 0, "test": 0}
+    assert facts["graded"] is False
+
+
+def test_too_few_queries_to_hold_some_out_is_said(given, refusal):
+    given(LITTLE, asked("which fruit"), train=[("q1", "a", 1)])
+    assert refusal("data") == [
+        "error: data.source: 1 queries are too few to hold some out; judge more, or give only a "
+        "test file"
+    ]
+
+
+def test_grades_are_kept_and_the_highest_counts_where_they_repeat(given, split):
+    rows = [("q1", "a", 1), ("q1", "b", 3), ("q1", "a", 2), ("q1", "c", 0), ("q1", "a", 1)]
+    given(LITTLE, asked("which fruit"), test=rows)
+    assert triples(split()["test"]) == {("q1", "a", 2), ("q1", "b", 3), ("q1", "c", 0)}
+    assert manifest()["graded"] is True
+
+
+def test_grades_of_zero_and_one_are_none(given, split):
+    given(LITTLE, asked("which fruit"), test=[("q1", "a", 1), ("q1", "c", 0)])
+    split()
+    assert manifest()["graded"] is False
+
+
+def test_queries_that_nothing_can_answer_are_left_out_and_said(given, run):
+    rows = [("q1", "a", 1), ("q2", "b", 0), ("q3", "b", 1)]
+    given(LITTLE, asked("which fruit", "which other", "  "), test=rows)
+    outcome = run("data")
+    assert outcome.code == 0
+    assert read_split("test")["query_id"].tolist() == ["q1"]
+    assert "note: 2 test queries are empty or have no relevant document; left out" in outcome.out
+
+
+def test_judgements_on_what_there_is_not_are_refused_by_line(given, refusal):
+    rows = [("q1", "a", 1), ("q9", "a", 1), ("q1", "z", 1), ("q8", "y", 0)]
+    given(LITTLE, asked("which fruit"), test=rows)
+    where = "error: data.source: qrels/test.tsv: names a"
+    assert refusal("data") == [
+        f"{where} query that queries.jsonl has not in 2 lines (line 3: 'q9', line 5: 'q8')",
+        f"{where} document that corpus.jsonl has not in 2 lines (line 4: 'z', line 5: 'y')",
+    ]
+
+
+def test_empty_documents_are_left_out_counted_and_said(given, run):
+    empty = [{"_id": "d", "text": " "}, {"_id": "e", "title": "\n", "text": None}, {"_id": "f"}]
+    given([*LITTLE, *empty, {"_id": "g", "title": "plums"}])
+    outcome = run("data")
+    assert outcome.code == 0
+    assert "note: data.source: 3 documents are empty (lines 4, 5, 6); left out" in outcome.out
+    stored = Documents(artifacts.PROCESSED / CORPUS)
+    assert [stored.at(row).id for row in range(len(stored))] == ["a", "b", "c", "g"]
+    assert manifest()["documents"] == 4
+    assert manifest()["dropped"]["empty_documents"] == 3
+
+
+@pytest.mark.parametrize("documents", ["", [{"_id": "a", "text": ""}]])
+def test_a_corpus_of_nothing_is_refused(documents, given, refusal):
+    given(documents)
+    assert refusal("data") == ["error: data.source: there is no document with a text"]
+
+
+def test_a_repeated_document_is_refused_by_line(given, refusal):
+    given([*LITTLE, {"_id": "b", "text": "again"}])
+    assert refusal("data") == [
+        "error: data.source: corpus.jsonl: repeats an id in 1 line (line 4: 'b')"
+    ]
+
+
+def test_what_nearly_repeats_a_held_out_query_is_not_trained_on(
+    given, split, corpus, queries, judged
+):
+    again = [
+        {"_id": f"{query['_id']}-again", "text": f"{query['text'].upper()}!"} for query in queries
+    ]
+    rows = [(f"{query}-again", document, relevance) for query, document, relevance in judged]
+    train = [*between(judged, 0, 70), *between(rows, 80, 120), *between(rows, 0, 10)]
+    valid = between(judged, 70, 100)
+    test = [*between(judged, 100, 120), *between(rows, 70, 80)]
+    given(corpus, [*queries, *again], train, valid, test)
+    parts = split()
+    texts = {name: set(part["query"]) for name, part in parts.items()}
+    assert triples(parts["test"]) == set(test)
+    assert triples(parts["valid"]) == set(between(judged, 80, 100))
+    for one in texts["train"]:
+        assert all(jaccard(one, other) < 0.8 for other in texts["valid"] | texts["test"])
+    # Within the training set they may stay: nothing is scored on it.
+    assert set(between(rows, 0, 10)) <= triples(parts["train"])
+    dropped = manifest()["dropped"]
+    assert dropped["near_duplicates_in_train"] == 40
+    assert dropped["near_duplicates_in_valid"] == 10
+
+
+def test_without_a_similarity_they_stay(given, split, corpus, queries, judged):
+    again = [{"_id": "again", "text": queries[0]["text"]}]
+    document = judged[0][1]
+    given(
+        corpus,
+        [*queries, *again],
+        train=[("again", document, 1), *between(judged, 60, 120)],
+        dev=between(judged, 30, 60),
+        test=between(judged, 0, 30),
+        near_duplicate_similarity=None,
+    )
+    assert "again" in set(split()["train"]["query_id"])
+    assert "near_duplicates_in_train" not in manifest()["dropped"]
+    assert manifest()["near_duplicate_documents"] == 0
+
+
+def test_documents_that_nearly_repeat_an_earlier_one_are_counted_and_kept(given, run, corpus):
+    again = [
+        {**corpus[3], "_id": "roses-2", "text": corpus[3]["text"].upper()},
+        {**corpus[8], "_id": "library-2", "text": f"{corpus[8]['text']} Ask us."},
+    ]
+    given([*corpus, *again])
+    outcome = run("data")
+    assert outcome.code == 0
+    assert (
+        "note: 2 documents nearly repeat an earlier one ('roses-2', 'library-2'); kept"
+        in outcome.out
+    )
+    assert manifest()["near_duplicate_documents"] == 2
+    assert manifest()["documents"] == len(corpus) + 2
+
+
+def test_the_manifest_says_what_was_made_of_what(configure, split, corpus):
+    source = Path(configure().data.source)
+    parts = split()
+    facts = manifest()
+    assert facts["source"] == str(source)
+    assert facts["sha256"] == artifacts.sha256(source)
+    assert facts["seed"] == 13
+    assert facts["documents"] == len(corpus)
+    assert facts["rows"] == {name: part["query_id"].nunique() for name, part in parts.items()}
+    assert facts["graded"] is True
+    assert list(facts["files"]) == [CORPUS, *(f"{name}.parquet" for name in SPLITS)]
+
+
+def test_documents_are_stored_in_their_order(configure, split, corpus):
+    configure()
+    split()
+    stored = Documents(artifacts.PROCESSED / CORPUS)
+    for row, record in enumerate(corpus):
+        document = stored.at(row)
+        assert (document.id, document.title, document.text) == tuple(record.values())
+
+
+def test_the_same_command_in_another_folder_gives_the_same_bytes(
+    given, split, corpus, queries, judged, monkeypatch
+):
+    documents = [{**one, "metadata": {"words": len(one["text"].split())}} for one in corpus]
+    given(documents, queries, judged)
+    split()
+    here = written()
+    assert set(here) == {CORPUS, "manifest.json", *(f"{name}.parquet" for name in SPLITS)}
+
+    # A process of its own, with another order of its hashes, in another folder.
+    folder = Path("elsewhere")
+    folder.mkdir()
+    Path("given").rename(folder / "given")
+    (folder / "params.yaml").write_bytes(Path("params.yaml").read_bytes())
+    command = [sys.executable, "-m", config.__package__, "data"]
+    environment = {**os.environ, "PYTHONHASHSEED": "1"}
+    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+    monkeypatch.chdir(folder)
+    assert written() == here
+
+
+def test_data_that_is_not_pinned_is_said_with_its_hash(run, configure):
+    source = Path(configure().data.source)
+    assert artifacts.sha256(source) in run("data").out
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"documents": '{"_id": "a"'},
+        {"documents": [*LITTLE, *LITTLE]},
+        {"documents": ""},
+        {"queries": "nothing"},
+        {"test": [("q1", "nothing", 1)]},
+        {"train": "q1 a 1"},
+    ],
+    ids=["half a line", "repeated", "nothing", "no queries", "unknown", "no judgements"],
+)
+def test_refused_data_leaves_the_last_split_as_it_was(changes, given, split, refusal):
+    good = {"documents": LITTLE, "queries": asked("which fruit"), "test": [("q1", "a", 1)]}
+    given(**good)
+    split()
+    before = written()
+    given(**{**good, **changes})
+    refusal("data")
+    assert written() == before
+    assert manifest()["documents"] == 3
+
+
+def test_metadata_is_kept(given, split):
+    given([{"_id": "a", "text": "apples", "metadata": {"year": 1999, "by": ["Zoë"]}}])
+    split()
+    [document] = Documents(artifacts.PROCESSED / CORPUS).from_row(0)
+    assert json.dumps(document.metadata, ensure_ascii=False) == '{"year": 1999, "by": ["Zoë"]}'
