@@ -110,14 +110,15 @@ class Words:
 def write(folder: Path, texts: Iterable[str], language: str | None) -> None:
     """Index the documents' texts, in their order, into a new folder."""
     tokens = Tokens(language)
-    vocabulary: dict[str, int] = {}
+    vocabulary = {"": 0}  # bm25s needs a word, and there may be none
     documents: list[list[int]] = []
     for text in texts:
         documents.append([vocabulary.setdefault(w, len(vocabulary)) for w in tokens.split(text)])
     index = bm25s.BM25(method="lucene")
-    index.index((documents, vocabulary), show_progress=False)
+    with np.errstate(invalid="ignore"):  # of lengths and their mean, if all are 0
+        index.index((documents, vocabulary), show_progress=False)
     index.save(folder, show_progress=False)
-    mean_length = sum(map(len, documents)) / len(documents)
+    mean_length = sum(map(len, documents)) / len(documents) or 1.0
     facts = json.dumps({"language": language, "mean_length": mean_length})
     (folder / "words.json").write_text(facts, encoding="utf-8")
 
