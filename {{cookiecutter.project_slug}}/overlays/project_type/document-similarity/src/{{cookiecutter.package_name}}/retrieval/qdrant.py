@@ -60,8 +60,9 @@ def write(vectors: Vectors, collection: str, url: str, storage: str) -> None:
 
 
 def connect(url: str) -> QdrantClient:
-    """Return a client of the server."""
-    return QdrantClient(url=url, timeout=TIMEOUT_SECONDS, check_compatibility=False)
+    """Return a client of the server; raises `UserError` for an address that is none."""
+    with in_plain_words(url):
+        return QdrantClient(url=url, timeout=TIMEOUT_SECONDS, check_compatibility=False)
 
 
 def count_points(client: QdrantClient, collection: str, url: str) -> int:
