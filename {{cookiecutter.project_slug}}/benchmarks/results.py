@@ -4,7 +4,7 @@ import math
 import platform
 import re
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class Goal:
     rival: str | None  # None: the figure itself, in its unit
     at_least: float = 0
     at_most: float = math.inf
+    server: str | None = None  # whose figure counts; None: this API's
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,13 @@ class Measured:
     stops: list[Stop]
 
 
-def write(measured: Measured, goals: tuple[Goal, ...], model: dict[str, Any]) -> None:
+def write(
+    measured: Measured, goals: tuple[Goal, ...], model: dict[str, Any], more: Iterable[Figure] = ()
+) -> None:
     """Print the report and write it, once for people and once for programs."""
     figures = [
         *(compared(measured, goal) for goal in goals),
+        *more,
         memory(measured.servers[0]),
         *under_overload(measured.overload),
         *(when_stopped(stop) for stop in measured.stops),
@@ -86,13 +90,15 @@ def compared(measured: Measured, goal: Goal) -> Figure:
     def rounds(name: str) -> list[float]:
         return [getattr(load, goal.metric) for load in measured.loads[name][goal.clients]]
 
-    values, unit, against = rounds(measured.servers[0].name), UNITS[goal.metric], ""
+    values, unit, against = rounds(goal.server or measured.servers[0].name), UNITS[goal.metric], ""
     if goal.rival:
         values = [one / other for one, other in zip(values, rounds(goal.rival), strict=True)]
         unit, against = "times", f", against {goal.rival}"
     median = statistics.median(values)
     target = f"at least {goal.at_least:g}" if goal.at_least else f"at most {goal.at_most:g}"
     clients = f"{goal.clients} client{'s' * (goal.clients > 1)}"
+    if goal.server:
+        clients = f"{clients}, {goal.server}"
     return Figure(
         f"{METRICS[goal.metric]} at {clients}{against}",
         f"{target} {unit}",

@@ -38,8 +38,10 @@ class Server:
         command: list[str],
         path: str,
         variables: Mapping[str, str] | None = None,
+        folder: Path = Path(),
     ) -> None:
         self.name, self.about, self.path = name, about, path
+        self.folder = folder  # where it runs
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}{path}"
         self.peak = 0  # bytes of memory, the most that was seen
@@ -58,7 +60,12 @@ class Server:
         start = time.perf_counter()
         with self._log.open("wb") as log:
             self._process = psutil.Popen(
-                self._command, env=self._variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self._command,
+                cwd=self.folder,
+                env=self._variables,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         while time.perf_counter() - start < START_SECONDS:
             with suppress(OSError):
@@ -100,6 +107,13 @@ class Server:
         _, alive = psutil.wait_procs(processes, GRACE_SECONDS)
         each(alive, psutil.Process.kill)
         psutil.wait_procs(alive, GRACE_SECONDS)
+        self._process = None
+
+    def kill(self) -> None:
+        """End all its processes at once, without a word."""
+        processes = self._tree()
+        each(processes, psutil.Process.kill)
+        psutil.wait_procs(processes, STOP_SECONDS)
         self._process = None
 
     def watch(self) -> None:

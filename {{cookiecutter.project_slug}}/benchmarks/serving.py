@@ -43,9 +43,10 @@ def run(
     manifest = artifacts.read_manifest(artifacts.MODELS, made_by="train")
     bodies = rivals.bodies()
     command = [sys.executable, "-m", PACKAGE, "serve"]
-    ours = Server(OURS, ABOUT, command, rivals.PATH, config.as_environment(overrides))
+    settings: dict[str, Any] = {"path": rivals.PATH, "variables": config.as_environment(overrides)}
+    ours = Server(OURS, ABOUT, command, **settings)
     others = rivals.rivals(params, environment.PYTHON)
-    servers = [ours, *(Server(*rival, rivals.PATH) for rival in others)]
+    servers = [ours, *(Server(**rival._asdict(), **settings) for rival in others)]
     environment.install()
     load = LoadGenerator(environment.BIN / "k6", bodies)
 
@@ -62,7 +63,8 @@ def run(
             overload = load.overload(ours, capacity, OVERLOAD, overload_seconds)
     stops = shutdown.measure(ours, bodies, rounds)
     measured = results.Measured(servers, cold_starts, loads, overload, stops)
-    results.write(measured, rivals.GOALS, manifest)
+    figures = rivals.figures(measured, params) if hasattr(rivals, "figures") else []
+    results.write(measured, rivals.GOALS, manifest, figures)
 
 
 def measure_cold_start(server: Server, body: str, rounds: int) -> float:
@@ -78,7 +80,7 @@ def measure_cold_start(server: Server, body: str, rounds: int) -> float:
 
 
 def compare(servers: list[Server], bodies: list[str], tolerance: float) -> None:
-    """Raise `UserError` unless all servers answer alike: then they serve the same model.
+    """Raise `UserError` unless all servers of a folder answer alike: they serve the same model.
 
     One that has another method answers other things; it only has to answer the same questions.
     """
@@ -86,13 +88,17 @@ def compare(servers: list[Server], bodies: list[str], tolerance: float) -> None:
     for server in servers:
         with server.awake():
             answers.append([server.ask(body) for body in bodies])
-    for server, theirs in zip(servers[1:], answers[1:], strict=True):
-        differences = map(rivals.difference, answers[0], theirs)
+    folders = [server.folder for server in servers]
+    for server, theirs in zip(servers, answers, strict=True):
+        first = folders.index(server.folder)
+        if server is servers[first]:
+            continue
+        differences = map(rivals.difference, answers[first], theirs)
         found = np.array([one for one in differences if one is not None])
         most = found.max(initial=0)  # not a number if one is not
         if not most <= tolerance:
             raise UserError(f"{server.name}: not the same model, an answer differs by {most:.2g}")
-        alike = f"answers differ from {servers[0].name}'s by {most:.1g} at most"
+        alike = f"answers differ from {servers[first].name}'s by {most:.1g} at most"
         print(f"{server.name}: {alike if len(found) else 'another method, the same questions'}")
 
 

@@ -56,6 +56,21 @@ def test_a_stopped_server_leaves_no_process_behind(started):
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
+def test_a_killed_server_leaves_no_process_behind(started):
+    child = psutil.Process(started.ask("{}")["child"])
+    started.kill()
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_server_runs_in_the_folder_it_is_given(workspace):
+    server.FOLDER.mkdir(parents=True)
+    (workspace / "elsewhere").mkdir()
+    command = [sys.executable, "-c", "import os; raise SystemExit(os.getcwd())"]
+    broken = server.Server("a server", "", command, "/", folder=workspace / "elsewhere")
+    with pytest.raises(UserError, match=r"did not start: .*elsewhere"):
+        broken.start("{}")
+
+
 def test_a_suspended_server_answers_when_awake(started):
     started.suspend()
     with started.awake():
@@ -143,6 +158,16 @@ def test_a_goal_without_a_rival_is_about_the_figure_itself(at_least, is_met):
     assert figure.measured == "20.00 a second (15.00 to 50.00)"
 
 
+def test_a_goal_may_be_about_another_server():
+    ours = SimpleNamespace(name="ours")
+    all_loads = {"ours": loads(1, 1, 1), "large": loads(20, 15, 50), "theirs": loads(10, 5, 5)}
+    measured = results.Measured([ours], {}, all_loads, None, [])
+    goal = results.Goal("rate", 8, "theirs", at_least=3, server="large")
+    figure = results.compared(measured, goal)
+    assert (figure.value, figure.is_met) == (3, True)
+    assert figure.name == "requests a second at 8 clients, large, against theirs"
+
+
 @pytest.mark.parametrize(
     ("differences", "said"),
     [
@@ -156,7 +181,7 @@ def test_a_goal_without_a_rival_is_about_the_figure_itself(at_least, is_met):
 def test_servers_are_compared_before_they_are_measured(monkeypatch, capsys, differences, said):
     answers = iter(differences)
     monkeypatch.setattr(serving.rivals, "difference", lambda ours, theirs: next(answers))
-    server = {"awake": contextlib.nullcontext, "ask": json.loads}
+    server = {"awake": contextlib.nullcontext, "ask": json.loads, "folder": "one"}
     servers = [SimpleNamespace(name=name, **server) for name in ("ours", "theirs")]
     if said is None:
         with pytest.raises(UserError, match=r"^theirs: not the same model"):
@@ -164,6 +189,21 @@ def test_servers_are_compared_before_they_are_measured(monkeypatch, capsys, diff
     else:
         serving.compare(servers, ["1", "2"], 1e-3)
         assert capsys.readouterr().out.strip() == said
+
+
+def test_servers_are_compared_with_the_first_of_their_folder(monkeypatch, capsys):
+    difference = {("a", "b"): 0.0, ("c", "d"): 0.5}
+    monkeypatch.setattr(serving.rivals, "difference", lambda *pair: difference[pair])
+    servers = [
+        SimpleNamespace(name=name, folder=folder, awake=contextlib.nullcontext, ask=name.format)
+        for name, folder in (("a", "one"), ("b", "one"), ("c", "two"), ("d", "two"))
+    ]
+    serving.compare(servers, ["1"], 0.5)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "b: answers differ from a's by 0 at most",
+        "d: answers differ from c's by 0.5 at most",
+    ]
 
 
 def test_bench_runs_in_the_projects_folder_only(refusal):
