@@ -2,6 +2,7 @@
 // model answers. What it shows goes in as text, never as markup.
 
 const PATIENCE_SECONDS = 30;
+const PAUSE_MS = 200; // in typing, until what stands there is asked
 
 export const byId = (id) => document.getElementById(id);
 
@@ -14,23 +15,28 @@ export function element(tag, className, ...children) {
 }
 
 /**
- * Make the form ask: it posts `body(text)` to `path` and lets `show` fill #answer, which a screen
- * reader reads out, and #details, which it does not.
+ * Make the form ask: it posts `body(text)` to `path`, unless that is null, and lets
+ * `show(answer, question)` fill #answer, which a screen reader reads out, and #details, which it
+ * does not. `asYouType` asks after each pause in typing, and Enter asks at once. Return what asks
+ * the question that a function makes.
  */
-export function tryIt({ path, body, show }) {
+export function tryIt({ path, body, show, asYouType = false }) {
   const form = byId("form");
   const text = byId("text");
   const result = byId("result");
+  const nothingYet = [...byId("answer").childNodes];
   let latest = new AbortController();
+  let pause;
 
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  async function pose(makeQuestion, scrolls = true) {
+    clearTimeout(pause);
     latest.abort(); // the newest question counts
     const asked = (latest = new AbortController());
     result.ariaBusy = "true";
-    let answer, message;
+    let question, answer, message;
     try {
-      answer = await ask(path, body(text.value), asked.signal);
+      question = makeQuestion();
+      answer = question && (await ask(path, question, asked.signal));
     } catch (error) {
       message = error.message;
     }
@@ -38,20 +44,38 @@ export function tryIt({ path, body, show }) {
     result.ariaBusy = "false";
     byId("error").textContent = message ?? "";
     byId("details").hidden = !answer;
-    byId("answer").replaceChildren();
-    if (answer) show(answer);
+    byId("answer").replaceChildren(...(question === null ? nothingYet : []));
+    if (answer) show(answer, question);
+    if (!scrolls) return;
     const { top, bottom } = byId("answer").getBoundingClientRect();
     if (top < 0 || bottom > innerHeight) result.scrollIntoView(); // on a phone it is far below
+  }
+
+  const fromBox = () => body(text.value);
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    pose(fromBox);
   });
 
   text.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+    const asks = asYouType ? !event.shiftKey && !event.isComposing : event.ctrlKey || event.metaKey;
+    if (event.key !== "Enter" || !asks) return;
+    event.preventDefault();
+    form.requestSubmit();
+  });
+
+  text.addEventListener("input", () => {
+    if (!asYouType) return;
+    clearTimeout(pause);
+    pause = setTimeout(pose, text.value ? PAUSE_MS : 0, fromBox, false);
   });
 
   describe((example) => {
     text.value = example;
     form.requestSubmit();
   });
+  return pose;
 }
 
 /** Return what the API answers to a GET, or to a POST of `body`; throw an Error to be shown. */
