@@ -1,12 +1,14 @@
 """What answers requests needs none of the libraries that train."""
 
 import json
+import os
 import subprocess
 import sys
 
 from type_fixtures import ANSWER, QUESTION, TRAINING
 
-from {{cookiecutter.package_name}}.serving import app
+from {{cookiecutter.package_name}}.__main__ import main
+from {{cookiecutter.package_name}}.serving import app, serve
 
 # It answers a request in an interpreter that refuses to import what only training installs.
 PROGRAM = """
@@ -51,3 +53,15 @@ def test_the_api_answers_where_no_training_library_can_be_imported(trained):
     )
     assert process.returncode == 0, process.stderr
     assert ANSWER in process.stdout
+
+
+def test_numpy_computes_an_answer_on_one_thread():
+    program = (
+        "import json, sys; from importlib import import_module\n"
+        "for name in sys.argv[1:]: import_module(name)\n"
+        "import numpy, threadpoolctl; print(json.dumps(threadpoolctl.threadpool_info()))"
+    )
+    environment = {key: value for key, value in os.environ.items() if "OPENBLAS" not in key}
+    arguments = [sys.executable, "-c", program, main.__module__, serve.__name__]
+    output = subprocess.run(arguments, env=environment, capture_output=True, text=True).stdout
+    assert {one["num_threads"] for one in json.loads(output) if one["user_api"] == "blas"} <= {1}
