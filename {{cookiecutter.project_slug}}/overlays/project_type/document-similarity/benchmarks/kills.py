@@ -1,7 +1,7 @@
-"""Kills the API while documents are being added: python -m benchmarks.kills.
+"""Kills the API while documents are written: python -m benchmarks.kills, in about a minute.
 
-Counts the documents that were acknowledged and are not there after the next start: none may be.
-The project's own changes stay as they are. Takes about a minute and a half.
+Counts what was acknowledged and is no longer so after the last start: nothing may be. What the
+project's own API has added and deleted stays as it is.
 """
 
 import http.client
@@ -10,93 +10,139 @@ import random
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.parse
+from collections import defaultdict
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from {{ cookiecutter.package_name }} import artifacts
 
-from .server import FOLDER, Server, opener
+from .server import FOLDER, Server
 
 KILLS = 20
-CLIENTS = 8
-LOAD_SECONDS = (0.2, 1.0)  # before the kill: at a moment of chance
-DOCUMENTS = 3  # of a request
+WRITERS = 4
+DOCUMENTS = 2_000  # of each writer
+LOAD_SECONDS = (0.05, 0.8)  # before a kill: at a moment of chance
+TIMEOUT_SECONDS = 30
 
 
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
+    seed = random.SystemRandom().randrange(2**32)
+    writers = []
+    for number in range(WRITERS):
+        ids = [f"writer{number}/{document}" for document in range(DOCUMENTS)]
+        writers.append(Writer(f"writer{number}", dict.fromkeys(ids), seed + number))
     with tempfile.TemporaryDirectory() as folder:
-        server = changing(Path(folder) / "changes.sqlite")
-        acknowledged, lost = run(server, KILLS)
-    print(f"acknowledged {acknowledged:,}, lost {lost} over {KILLS} kills")
-    sys.exit(bool(lost))
-
-
-def changing(changes: Path) -> Server:
-    """Return the API of this folder's model, with a file of its own for what is added."""
-    command = [sys.executable, "-m", artifacts.__package__, "serve"]
-    command += ["--set", f"serve.changes={json.dumps(str(changes.resolve()))}"]
-    return Server("the API that is killed", "", command, "/documents")
-
-
-def run(server: Server, kills: int) -> tuple[int, int]:
-    """Kill the server so often while clients add documents; return how many came, and were lost."""
-    acknowledged: dict[str, str] = {}  # texts by id
-    try:
-        for number in range(kills):
-            body, texts = request(f"start {number}")
-            server.start(body)
-            acknowledged |= texts
-            with ThreadPoolExecutor(CLIENTS) as clients:
-                names = [f"start {number}, client {client}" for client in range(CLIENTS)]
-                adding = [clients.submit(add, server, name) for name in names]
-                time.sleep(random.uniform(*LOAD_SECONDS))
-                server.kill()
-            for one in adding:
-                acknowledged |= one.result()
-        server.start(request("last start")[0])
-        return len(acknowledged), len(missing(server, acknowledged))
-    finally:
-        server.stop()
-
-
-def add(server: Server, name: str) -> dict[str, str]:
-    """Add documents until the server is gone; return those that it acknowledged."""
-    acknowledged: dict[str, str] = {}
-    for number in count():
-        body, texts = request(f"{name}, request {number}")
+        changes = json.dumps(str(Path(folder) / "changes.sqlite"))
+        server = killed_server("--set", f"serve.changes={changes}")
         try:
-            server.ask(body)
-        except urllib.error.HTTPError:  # refused, which is no promise
-            continue
+            kill_again_and_again(server, writers, KILLS)
+            lost = [writer.lost(server.port) for writer in writers]
+        finally:
+            server.stop()
+    acknowledged, wrong = sum(writer.acknowledged for writer in writers), sum(map(len, lost))
+    print(f"acknowledged {acknowledged:,}, lost {wrong} over {KILLS} kills")
+    sys.exit(bool(wrong))
+
+
+def killed_server(*options: str) -> Server:
+    """Return the API of the model in this folder, not yet started."""
+    command = [sys.executable, "-m", artifacts.__package__, "serve", *options]
+    return Server("the API that is killed", "", command, "/search")
+
+
+class Writer:
+    """Puts and deletes documents of its own, one request after the other, and keeps count.
+
+    `possible` are the texts that each document may have: what was acknowledged last, and what was
+    sent after that and got no answer; None stands for no document.
+    """
+
+    def __init__(self, name: str, texts: dict[str, str | None], seed: int) -> None:
+        """texts: of each document before the first request."""
+        self._name, self._ids = name, list(texts)
+        self._random = random.Random(seed)
+        self._steps = 0
+        self.possible = defaultdict(list, {one: [text] for one, text in texts.items()})
+        self.acknowledged = self.unanswered = 0  # documents
+
+    def run(self, port: int) -> None:
+        """Write until the server is gone."""
+        is_there = True
+        while is_there:
+            is_there = self._write(port)
+
+    def lost(self, port: int) -> dict[str, str | None]:
+        """Return the documents that are not as they may be, with the texts that they have."""
+        found = {one: stored_text(port, one) for one in self.possible}
+        return {one: text for one, text in found.items() if text not in self.possible[one]}
+
+    def _write(self, port: int) -> bool:
+        """Send one request; return whether there was an answer."""
+        self._steps += 1
+        chosen = self._random.sample(self._ids, self._random.choice([1, 1, 2, 5]))
+        changes: dict[str, str | None]
+        if is_delete := self._random.random() < 0.3:
+            changes = {chosen[0]: None}
+            request: Sequence[Any] = ("DELETE", f"/documents/{quote(chosen[0])}")
+        else:
+            word = f"{self._name}step{self._steps}"
+            changes = {one: f"lantern {word} {one}" for one in chosen}
+            documents = [{"id": one, "text": text} for one, text in changes.items()]
+            request = ("POST", "/documents", {"documents": documents})
+        try:
+            status, answer = ask(port, *request)
+        except ConnectionRefusedError:
+            return False  # it was never sent
         except (OSError, http.client.HTTPException):
-            return acknowledged
-        acknowledged |= texts
-    raise AssertionError  # it counts for ever
+            status, answer = None, None
+        if status == 200 or (status == 404 and is_delete):
+            assert status == 404 or set(answer["ids"]) == set(changes)
+            self.acknowledged += len(changes)
+            for one, text in changes.items():
+                self.possible[one] = [text]
+        else:
+            assert status in (None, 503), answer
+            self.unanswered += len(changes)
+            for one, text in changes.items():
+                self.possible[one].append(text)
+        return status is not None
 
 
-def request(name: str) -> tuple[str, dict[str, str]]:
-    """Return the request that adds some documents, and their texts by id."""
-    texts = {f"{name}, {number}": f"Document {number} of {name}." for number in range(DOCUMENTS)}
-    documents = [{"id": key, "text": text} for key, text in texts.items()]
-    return json.dumps({"documents": documents}), texts
+def kill_again_and_again(server: Server, writers: list[Writer], kills: int) -> None:
+    """Start the server and kill it while all write, so many times; leave it started."""
+    body = json.dumps({"query": "lantern"})
+    for _ in range(kills):
+        server.start(body)
+        with ThreadPoolExecutor(len(writers)) as threads:
+            running = [threads.submit(writer.run, server.port) for writer in writers]
+            time.sleep(random.uniform(*LOAD_SECONDS))
+            server.kill()
+        for one in running:
+            one.result()
+    server.start(body)
 
 
-def missing(server: Server, texts: dict[str, str]) -> list[str]:
-    """Return the ids of documents that are not there as they were added."""
-    found = []
-    for key, text in texts.items():
-        try:
-            with opener.open(f"{server.url}/{urllib.parse.quote(key)}") as response:
-                if json.load(response)["text"] == text:
-                    continue
-        except urllib.error.HTTPError:
-            pass
-        found.append(key)
-    return found
+def stored_text(port: int, document_id: str) -> str | None:
+    """Return a document's text, None if there is none."""
+    status, answer = ask(port, "GET", f"/documents/{quote(document_id)}")
+    assert status in (200, 404), answer
+    return answer["text"] if status == 200 else None
+
+
+def ask(port: int, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    """Return status and answer; raises `OSError` or `HTTPException` if there is none."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
+    try:
+        headers = {"Content-Type": "application/json"}
+        connection.request(method, path, json.dumps(body) if body else None, headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
 
 
 if __name__ == "__main__":

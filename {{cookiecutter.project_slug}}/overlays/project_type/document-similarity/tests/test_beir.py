@@ -154,7 +154,9 @@ def test_what_has_no_corpus_is_refused(source):
 def test_a_url_without_a_corpus_is_refused(server):
     server.files["/data/queries.jsonl"] = b""
     source = f"{server.url}/data"
-    assert refused(fetch, source).startswith(f"data.source: {source} has no corpus.jsonl; ")
+    assert refused(fetch, source).startswith(
+        f"data.source: {source} could not be fetched: there is no corpus.jsonl; "
+    )
     assert refused(fetch, "no-such-protocol://data").startswith(
         "data.source: no-such-protocol://data could not be reached: "
     )

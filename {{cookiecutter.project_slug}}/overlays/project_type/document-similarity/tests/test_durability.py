@@ -1,185 +1,73 @@
 """What was acknowledged is there: the server is killed again and again while clients write."""
 
-import contextlib
-import http.client
 import json
-import os
 import random
 import shutil
-import socket
-import subprocess
-import sys
-import threading
-import time
-from collections import defaultdict
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
-
-from {{cookiecutter.package_name}} import config
+from benchmarks import kills
+from benchmarks.server import FOLDER
 
 KILLS = 5
 WRITERS = 3
 NEW_DOCUMENTS = 12  # of each writer, besides its share of the stored ones
-SECONDS_TO_START = 60
-
-
-class Service:
-    """`serve` in a process that is killed and started again, on one port."""
-
-    def __init__(self):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
-        self.is_up = threading.Event()
-        self._process = None
-
-    def start(self):
-        environment = {**os.environ, "PORT": str(self.port)}
-        command = [sys.executable, "-m", config.__package__, "serve"]
-        self._process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + SECONDS_TO_START
-        while True:
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                if self.ask("GET", "/ready")[0] == 200:
-                    break
-            assert self._process.poll() is None, "the server did not start"
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        self.is_up.set()
-
-    def kill(self):
-        self.is_up.clear()
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-
-    def ask(self, method, path, body=None):
-        """Return status and answer; raises `OSError` or `HTTPException` if there is none."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            headers = {"Content-Type": "application/json"}
-            connection.request(method, path, json.dumps(body) if body else None, headers)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        finally:
-            connection.close()
-
-
-class Writer:
-    """Puts and deletes documents of its own, one request after the other, and keeps count.
-
-    `possible` are the texts that each document may have: what was acknowledged last, and what was
-    sent after that and got no answer; None stands for no document.
-    """
-
-    def __init__(self, name, ids, seed):
-        self._name, self._ids = name, ids
-        self._random = random.Random(seed)
-        self._steps = 0
-        self.possible = defaultdict(list)
-        self.acknowledged = self.unanswered = 0
-
-    def run(self, service, stop):
-        while not stop.is_set():
-            if service.is_up.wait(timeout=0.1):
-                self._write(service)
-
-    def _write(self, service):
-        self._steps += 1
-        chosen = self._random.sample(self._ids, self._random.choice([1, 1, 2, 5]))
-        if is_delete := self._random.random() < 0.3:
-            changes = {chosen[0]: None}
-            request = ("DELETE", f"/documents/{quote(chosen[0])}")
-        else:
-            word = f"{self._name}step{self._steps}"
-            changes = {one: f"lantern {word} {one}" for one in chosen}
-            documents = [{"id": one, "text": text} for one, text in changes.items()]
-            request = ("POST", "/documents", {"documents": documents})
-        try:
-            status, answer = service.ask(*request)
-        except ConnectionRefusedError:
-            return  # it was never sent
-        except (OSError, http.client.HTTPException):
-            status, answer = None, None
-        if status == 200 or (status == 404 and is_delete):
-            assert status == 404 or set(answer["ids"]) == set(changes)
-            self.acknowledged += 1
-            for one, text in changes.items():
-                self.possible[one] = [text]
-        else:
-            assert status in (None, 503), answer
-            self.unanswered += 1
-            for one, text in changes.items():
-                self.possible[one].append(text)
 
 
 @pytest.fixture
-def service(trained, workspace):
+def server(trained, workspace):
     """The service of a copy of the trained project, not yet started."""
     shutil.copytree(trained.folder / "models", workspace / "models")
     shutil.copy(trained.folder / "params.yaml", workspace)
-    service = Service()
-    yield service
-    service.kill()
+    FOLDER.mkdir(parents=True)
+    server = kills.killed_server()
+    yield server
+    server.kill()
 
 
-def test_no_acknowledged_write_is_lost_however_often_the_server_is_killed(service, corpus):
+def test_no_acknowledged_write_is_lost_however_often_the_server_is_killed(server, corpus):
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
-    chance = random.Random(seed)
     stored = {one["_id"]: one["text"] for one in corpus}
     writers = []
     for number in range(WRITERS):
         ids = [*stored][number::WRITERS] + [f"new/{number}-{n}" for n in range(NEW_DOCUMENTS)]
-        writers.append(Writer(f"writer{number}", ids, seed + number))
-        writers[-1].possible.update({one: [stored.get(one)] for one in ids})
-    stop, faults = threading.Event(), []
-
-    def write(writer):
-        try:
-            writer.run(service, stop)
-        except Exception as error:  # to be raised where pytest sees it
-            faults.append(error)
-
-    threads = [threading.Thread(target=write, args=[writer]) for writer in writers]
-    for thread in threads:
-        thread.start()
-    try:
-        for _ in range(KILLS):
-            service.start()
-            time.sleep(chance.uniform(0.05, 0.8))
-            service.kill()
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert faults == []
+        texts = {one: stored.get(one) for one in ids}
+        writers.append(kills.Writer(f"writer{number}", texts, seed + number))
+    kills.kill_again_and_again(server, writers, KILLS)
     acknowledged = sum(writer.acknowledged for writer in writers)
     unanswered = sum(writer.unanswered for writer in writers)
     print(f"{acknowledged} acknowledged, {unanswered} unanswered")
     assert acknowledged > 10 * KILLS
     assert Path("changes/documents.sqlite").exists()
+    assert [writer.lost(server.port) for writer in writers] == [{}] * WRITERS
 
-    service.start()
-    possible = {one: texts for writer in writers for one, texts in writer.possible.items()}
-    assert len(possible) == len(stored) + WRITERS * NEW_DOCUMENTS <= 100  # found by one search
-    found = {}
-    for one in possible:
-        status, answer = service.ask("GET", f"/documents/{quote(one)}")
-        assert status in (200, 404)
-        found[one] = answer["text"] if status == 200 else None
-    wrong = {one: (text, possible[one]) for one, text in found.items() if text not in possible[one]}
-    assert wrong == {}
-
+    ids = [one for writer in writers for one in writer.possible]
+    assert len(ids) == len(stored) + WRITERS * NEW_DOCUMENTS <= 100  # found by one search
+    found = {one: kills.stored_text(server.port, one) for one in ids}
     there = {one: text for one, text in found.items() if text is not None}
-    _, answer = service.ask("POST", "/search", {"query": "lantern", "k": 100})
-    assert {result["id"]: result["text"] for result in answer["results"]} == there
-    assert len(answer["results"]) == len(there)
+    answer = search(server, "lantern", 100)
+    assert {result["id"]: result["text"] for result in answer} == there
+    assert len(answer) == len(there)
     for one, text in there.items():
         if text != stored.get(one):
             word = text.split()[1]  # only of documents that one request has put
-            _, answer = service.ask("POST", "/search", {"query": word, "k": 10})
-            matched = {result["id"] for result in answer["results"] if word in result["matched"]}
+            matched = {hit["id"] for hit in search(server, word, 10) if word in hit["matched"]}
             assert matched == {other for other, text in there.items() if word in text.split()}
             assert one in matched
+
+
+def search(server, query, count):
+    return server.ask(json.dumps({"query": query, "k": count}))["results"]
+
+
+def test_documents_that_are_gone_altered_or_back_are_lost(server):
+    writer = kills.Writer("writer", {"gone": "one", "altered": "two", "back": None, "new": None}, 1)
+    writer.possible["new"].append("three")  # sent, but not answered
+    server.start(json.dumps({"query": "lantern"}))
+    documents = [{"id": one, "text": "other"} for one in ("altered", "back")]
+    kills.ask(server.port, "POST", "/documents", {"documents": documents})
+    assert writer.lost(server.port) == {"gone": None, "altered": "other", "back": "other"}
+    documents = [{"id": "new", "text": "three"}]
+    kills.ask(server.port, "POST", "/documents", {"documents": documents})
+    assert "new" not in writer.lost(server.port)

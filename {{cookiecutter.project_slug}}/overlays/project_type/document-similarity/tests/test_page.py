@@ -59,7 +59,7 @@ def answer(page, *results):
 def questions(page):
     """Return a list that fills with what the page asks from now on."""
     asked = []
-    page.on("request", lambda request: asked.append(request.post_data_json))
+    page.on("request", lambda one: one.method == "POST" and asked.append(one.post_data_json))
     return asked
 
 

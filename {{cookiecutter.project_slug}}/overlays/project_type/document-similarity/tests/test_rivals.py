@@ -1,10 +1,10 @@
-"""What the benchmarks compare: the same queries, documents and weights; and what they count."""
+"""What the benchmarks compare: the same queries, documents and weights."""
 
 import json
 import math
 
 import pytest
-from benchmarks import kills, large, parts, rivals
+from benchmarks import large, parts, rivals
 from benchmarks.server import FOLDER, Server
 
 from {{cookiecutter.package_name}}.data.prepare import read_split
@@ -130,23 +130,3 @@ def test_texts_are_embedded_in_two_ways_with_the_same_weights(made, trained, mon
     assert figure.is_met == (figure.value >= 1.5)
     with pytest.raises(UserError, match="not the same model"):  # for this one was trained
         parts.embedding(trained.folder / "models", trained.params)
-
-
-def test_documents_that_are_gone_or_altered_are_lost(server, workspace):
-    _, texts = kills.request("a, b/c")
-    first, second, third = texts
-    server.files = {
-        "/documents/a%2C%20b/c%2C%200": json.dumps({"text": texts[first]}).encode(),
-        "/documents/a%2C%20b/c%2C%201": json.dumps({"text": "other"}).encode(),
-    }
-    target = Server("a server", "", [], "/documents")
-    target.url = f"{server.url}/documents"
-    assert kills.missing(target, texts) == [second, third]
-
-
-def test_killed_servers_lose_nothing(trained, workspace, monkeypatch):
-    monkeypatch.chdir(trained.folder)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    acknowledged, lost = kills.run(kills.changing(workspace / "changes.sqlite"), 2)
-    assert acknowledged >= 3 * kills.DOCUMENTS
-    assert lost == 0

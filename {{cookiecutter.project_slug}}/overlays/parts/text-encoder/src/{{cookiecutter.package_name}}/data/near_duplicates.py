@@ -35,14 +35,17 @@ def sign(texts: Sequence[str]) -> Signed:
     return Signed(texts, rows.reshape(-1, BANDS * ROWS))
 
 
-def repeats(ours: Signed, theirs: Signed, similarity: float) -> np.ndarray:
+def repeats(ours: Signed, theirs: Signed | None, similarity: float) -> np.ndarray:
     """Return for each of our texts whether one of theirs is that similar: bool (ours,).
+
+    Without theirs, each of ours is compared with the earlier ones.
 
     Only texts whose signatures agree in a whole band are compared (locality-sensitive hashing,
     Indyk and Motwani 1998), so that time and memory grow with the rows, not with their square:
-    first by signature, and what may be similar enough by the shingles themselves. Given the same
-    texts twice, each is compared with the earlier ones.
+    first by signature, and what may be similar enough by the shingles themselves.
     """
+    is_within = theirs is None
+    theirs = theirs or ours
     found = np.zeros(len(ours.texts), dtype=bool)
     for band in range(BANDS if len(theirs.texts) else 0):
         their_keys = _keys(theirs.signatures, band)
@@ -56,7 +59,7 @@ def repeats(ours: Signed, theirs: Signed, similarity: float) -> np.ndarray:
             rows = np.flatnonzero((place < partners) & ~found)
             for part in np.array_split(rows, len(rows) // PART + 1):
                 others = order[starts[part] + place]
-                if ours is theirs:
+                if is_within:
                     part, others = part[others < part], others[others < part]
                 for row, other in _likely(ours, theirs, part, others, band, similarity - MARGIN):
                     found[row] |= jaccard(ours.texts[row], theirs.texts[other]) >= similarity

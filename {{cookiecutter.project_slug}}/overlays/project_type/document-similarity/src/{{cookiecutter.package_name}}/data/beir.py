@@ -42,7 +42,9 @@ def fetch(source: str, pin: str | None, cache: Path) -> Path:
         return folder
     folder = _fetch_each(source, cache) if "://" in source else Path(source).expanduser()
     if not (folder / CORPUS).is_file():
-        raise UserError(f"{FIELD}: {source} has no {CORPUS}; name a folder or archive that has one")
+        missing = "could not be fetched: there is" if "://" in source else "has"
+        wrong = f"{missing} no {CORPUS}"
+        raise UserError(f"{FIELD}: {source} {wrong}; name a folder or archive that has one")
     sources.check(folder, pin, f"{FIELD}: {source}")
     return folder
 

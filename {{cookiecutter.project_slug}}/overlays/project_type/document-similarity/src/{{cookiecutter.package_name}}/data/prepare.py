@@ -48,6 +48,11 @@ def run(params: Params) -> None:
     alike = 0
     if data.near_duplicate_similarity:
         dropped |= drop_near_duplicates(splits, data.near_duplicate_similarity)
+        if len(splits["train"]) and not len(splits["valid"]):
+            raise UserError(
+                "data.near_duplicate_similarity: each validation query nearly repeats a test "
+                "query, and none is left to choose a model by; add others, or set it to null"
+            )
         alike = count_near_duplicates(stored, data.near_duplicate_similarity)
 
     for name, part in splits.items():
@@ -196,7 +201,7 @@ def count_near_duplicates(stored: Documents, similarity: float) -> int:
     They stay: judgements name them. But of two such documents, a search can only rank one first.
     """
     signed = near_duplicates.sign(Beginnings(stored))
-    rows = np.flatnonzero(near_duplicates.repeats(signed, signed, similarity))
+    rows = np.flatnonzero(near_duplicates.repeats(signed, None, similarity))
     if len(rows):
         shown = ", ".join(repr(stored.at(row).id) for row in rows[:3])
         print(f"note: {len(rows):,} documents nearly repeat an earlier one ({shown}); kept")

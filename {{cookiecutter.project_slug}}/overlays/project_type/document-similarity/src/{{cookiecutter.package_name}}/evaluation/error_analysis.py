@@ -57,7 +57,9 @@ def slices(
 
 
 def mean_interval(values: np.ndarray, params: Params) -> list[float]:
-    """Return the bootstrap interval of the mean of one value a query."""
+    """Return the bootstrap interval of the mean of one value a query, each from 0 to 1."""
+    if len(values) == 1:
+        return [0.0, 1.0]  # one query says nothing of others
     samples, seed = params.evaluate.bootstrap_samples, params.seed
     return interval_95(lambda rows: float(values[rows].mean()), len(values), samples, seed)
 

@@ -63,6 +63,7 @@ def score(predictor: Predictor, test: pd.DataFrame, params: Params) -> dict[str,
     report = compare(ours, rivals, params)
     report["retrieval"] = {
         "served": collection.mode,
+        "chosen_by": chosen_by(predictor, params),
         **{mode: scores.means(table) for mode, table in tables.items()},
     }
     ndcg = ours["ndcg_at_10"].to_numpy()
@@ -77,6 +78,14 @@ def score(predictor: Predictor, test: pd.DataFrame, params: Params) -> dict[str,
     return report
 
 
+def chosen_by(predictor: Predictor, params: Params) -> str:
+    """Return what decided on the way to search."""
+    if params.serve.retrieval:
+        return "serve.retrieval"
+    measured = predictor.manifest["validation_ndcg_at_10"]
+    return "the validation queries" if measured else "default, without validation queries"
+
+
 def compare(ours: pd.DataFrame, rivals: dict[str, pd.DataFrame], params: Params) -> dict[str, Any]:
     """Return means, their intervals, and how much better each query fares than with a rival.
 
@@ -86,7 +95,9 @@ def compare(ours: pd.DataFrame, rivals: dict[str, pd.DataFrame], params: Params)
 
     def versus(theirs: pd.DataFrame) -> dict[str, Any]:
         gains = (ours["ndcg_at_10"] - theirs["ndcg_at_10"]).to_numpy()
-        advantage = interval_95(lambda rows: float(gains[rows].mean()), *bootstrap)
+        advantage = [-1.0, 1.0]  # where one query is all there is
+        if len(gains) > 1:
+            advantage = interval_95(lambda rows: float(gains[rows].mean()), *bootstrap)
         return {"difference": float(gains.mean()), "interval_95": advantage}
 
     table = {name: scores.means(theirs) for name, theirs in rivals.items()}

@@ -87,8 +87,8 @@ def highlights(metrics: dict[str, Any]) -> str:
         for name, one in metrics["versus"].items()
     )
     return (
-        f"Searched in three ways, nDCG@10 is: {listed}; served is {ways['served']}, chosen on the "
-        f"validation queries. Its lead in nDCG@10: {against}. {found}"
+        f"Searched in three ways, nDCG@10 is: {listed}; served is {ways['served']}, chosen by "
+        f"{ways['chosen_by']}. Its lead in nDCG@10: {against}. {found}"
     )
 
 

@@ -33,8 +33,9 @@ def measure(predictor: Predictor, queries: np.ndarray | None, params: Params) ->
     queries = queries[:MAX_QUERIES]
     truth, exact_ms = search(Exact(vectors), queries)
     found, served_ms = search(predictor.collection.index, queries)
-    kind = predictor.manifest["index"]["kind"]
-    report = {
+    is_exact = isinstance(predictor.collection.index, Exact)  # also where serve.exact says so
+    kind = "exact" if is_exact else predictor.manifest["index"]["kind"]
+    report: dict[str, Any] = {
         "kind": kind,
         "passages": len(vectors.passages),
         "recall_at_10": recall(found, truth),

@@ -1,6 +1,7 @@
 """What the API answers: queries in, documents out; and the documents themselves."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -27,6 +28,8 @@ UNKNOWN: Responses = {404: {"model": Refusal, "description": "There is no such d
 READ_ONLY: Responses = {403: {"model": Refusal, "description": "Documents cannot be changed here"}}
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
+# Without control characters: a line break cannot be part of an address.
+NewId = Annotated[Id, Field(pattern=r"^[^\x00-\x1f\x7f]+$")]
 PathId = Annotated[str, Path(min_length=1, max_length=200)]
 Text = Annotated[str, Field(max_length=50_000)]
 
@@ -59,7 +62,7 @@ class SearchResponse(BaseModel):
 
 
 class Document(BaseModel):
-    id: Id
+    id: NewId
     title: Annotated[str, Field(max_length=1_000)] = ""
     text: Text = ""
     metadata: dict[str, Any] = {}
@@ -68,6 +71,15 @@ class Document(BaseModel):
     def _has_words(self) -> "Document":
         if not f"{self.title}{self.text}".strip():
             raise ValueError('"title" and "text" are both empty; there is nothing to find')
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_returned(self) -> "Document":
+        try:
+            self.model_dump_json()
+            json.dumps(self.metadata, ensure_ascii=False).encode()  # keys, too, as they are stored
+        except ValueError:
+            raise ValueError('"metadata" is nested too deeply, or no Unicode') from None
         return self
 
 
@@ -104,8 +116,8 @@ async def put_documents(body: DocumentsRequest, model: Model, queue: Queue) -> W
     documents = {
         one.id: StoredDocument(one.id, one.title, one.text, one.metadata) for one in body.documents
     }
-    vectors = await _embed(list(documents.values()), model, queue)
     with _reachable():
+        vectors = await _embed(list(documents.values()), model, queue)
         await asyncio.to_thread(model.collection.put, list(documents.values()), vectors)
     WRITTEN.labels("put").inc(len(documents))
     return Written(ids=list(documents))

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from .. import artifacts, cores
 from ..artifacts import MODELS, PROCESSED
 from ..data.prepare import CORPUS, read_split
+from ..errors import UserError
 from ..evaluation.scores import best_mode
 from ..params import Params
 from ..retrieval import words
@@ -97,12 +98,17 @@ def fit(
     BM25 takes for the right ones.
     """
     settings = params.train
+    model.freeze(settings.freeze_layers)
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    if not weights:
+        raise UserError(
+            f"train.freeze_layers: all {settings.freeze_layers} layers of the backbone are frozen, "
+            "and nothing is left to train"
+        )
     train, valid = (
         Pairs(read_split(name), documents, tokenizer, params) for name in ("train", "valid")
     )
     mined = mine_hard_negatives(train, words.Words(WORKSHOP / "words"))
-    model.freeze(settings.freeze_layers)
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
     groups = [{"params": weights, "peak": settings.learning_rate}]
     optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
     checkpoint.restore(model, optimizer)
