@@ -58,7 +58,7 @@ def test_an_encoder_learns_to_find_functions_of_modules_that_it_was_never_asked_
     for name in ("BM25", "encoder as it comes"):
         assert metrics["versus"][name]["interval_95"][0] > 0
     (answer,) = json.loads(workshop.finish("predict", "Wrap text to a width, as one string."))
-    assert "def fill(" in "".join(result["text"] for result in answer["results"][:3])
+    assert "def wrap(" in "".join(result["text"] for result in answer["results"][:3])
 
 
 def test_documents_without_queries_can_be_searched_and_nothing_is_claimed(search_demo, follow):
