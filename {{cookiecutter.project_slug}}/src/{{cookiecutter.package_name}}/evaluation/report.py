@@ -47,7 +47,7 @@ def results_section(metrics: dict[str, Any]) -> str:
             *(
                 f"![{caption}](reports/figures/{name})"
                 for name, caption in CAPTIONS.items()
-                if (REPORTS / "figures" / name).is_file()
+                if name not in metrics.get("not_drawn", ())
             ),
             f"Model `{metrics['model_version']}`, trained in {metrics['train_seconds']:.0f} s with "
             f"{metrics['peak_memory_mb']:.0f} MB of memory. Every number comes from "

@@ -133,4 +133,5 @@ def unmeasured() -> dict[str, Any]:
         "intervals_95": {},
         "versus_best_baseline": None,
         "not_measured": NOT_MEASURED,
+        "not_drawn": [name for name in figures.CAPTIONS if name != "index.png"],
     }
