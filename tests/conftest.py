@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cookiecutter.main import cookiecutter
+from filelock import FileLock
 
 TEMPLATE = Path(__file__).resolve().parent.parent
 SKELETON = TEMPLATE / "{{cookiecutter.project_slug}}"
@@ -18,6 +19,48 @@ PROMPTS = {name: raw for name, raw in CONFIGURATION.items() if not name.startswi
 CHOICES = {name: raw for name, raw in PROMPTS.items() if isinstance(raw, list)}
 # What would make a command in a generated project use this test run's environment.
 INHERITED = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTEST", "COV")
+# What takes longest, in the order in which it begins: whoever needs a demo finds it made by then.
+LONGEST = (
+    "test_demo.py",
+    "test_demo_document_similarity.py",
+    "test_demo_forecasting.py",
+    "make_classifier",
+    "make_search",
+    "make_forecaster",
+    "search_demo",
+    "forecasting_demo",
+)
+WORKERS = 2  # more would wait for each other's demos
+
+
+def pytest_xdist_auto_num_workers():
+    return min(WORKERS, os.cpu_count() or 1)
+
+
+def pytest_configure():
+    """Give each worker, and all that it starts, cores of its own: torch gains little by a second.
+
+    Two trainings on the same two cores take far more than twice as long as one.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        os.sched_setaffinity(0, cores[int(worker.removeprefix("gw")) :: workers] or cores)
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups next
+def pytest_collection_modifyitems(items):
+    """Keep together what shares a fixture that takes long, and begin with what takes longest."""
+
+    def group(item):
+        what = [item.path.name, item.name, *item.fixturenames]
+        return next((name for name in LONGEST if any(name in one for one in what)), item.path.name)
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(group(item), len(ranks)))
 
 
 def environment(**variables):
@@ -101,32 +144,45 @@ def project(bake_in, tmp_path_factory):
     return bake_in(tmp_path_factory.mktemp("project"))
 
 
-def make_demo(project_type):
-    """Run `make demo` and return what it printed and the project that it left."""
-    command = ["make", "demo", f"TYPE={project_type}"]
-    result = subprocess.run(
-        command, cwd=TEMPLATE, env=environment(), capture_output=True, encoding="utf-8"
-    )
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    folder = TEMPLATE / "build" / "demo"
-    record = json.loads((folder / f"{project_type}.json").read_text("utf-8"))
-    return result.stdout, BakedProject(folder / record["project"])
+@pytest.fixture(scope="session")
+def make_demo(tmp_path_factory):
+    """Return a function that runs `make demo`, once for all workers of a run."""
+    whole_run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        whole_run = whole_run.parent
+
+    def make_demo(project_type):
+        """Return what `make demo` printed, and the project that it left."""
+        printed = whole_run / f"{project_type}.txt"
+        with FileLock(f"{printed}.lock"):
+            if not printed.exists():
+                command = ["make", "demo", f"TYPE={project_type}"]
+                result = subprocess.run(
+                    command, cwd=TEMPLATE, env=environment(), capture_output=True, encoding="utf-8"
+                )
+                assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+                printed.write_text(result.stdout, encoding="utf-8")
+        folder = TEMPLATE / "build" / "demo"
+        record = json.loads((folder / f"{project_type}.json").read_text("utf-8"))
+        return printed.read_text("utf-8"), BakedProject(folder / record["project"])
+
+    return make_demo
 
 
 @pytest.fixture(scope="session")
-def demo():
+def demo(make_demo):
     """A text classifier, from `make demo`: what was printed, and the project."""
     return make_demo("text-classification")
 
 
 @pytest.fixture(scope="session")
-def forecasting_demo():
+def forecasting_demo(make_demo):
     """A forecaster, from `make demo`: what was printed, and the project."""
     return make_demo("forecasting")
 
 
 @pytest.fixture(scope="session")
-def search_demo():
+def search_demo(make_demo):
     """A search service, from `make demo`: what was printed, and the project."""
     return make_demo("document-similarity")
 
@@ -150,7 +206,11 @@ class Workshop(BakedProject):
     def bring(self, source, name):
         """Copy a file or folder to `name`."""
         (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, self.path / name)
+        if source.is_dir():
+            compiled = shutil.ignore_patterns("__pycache__")  # it comes and goes
+            shutil.copytree(source, self.path / name, ignore=compiled)
+        else:
+            shutil.copy(source, self.path / name)
 
     def start(self, verb, *arguments, launch=(), **settings):
         """Start a verb in a process group of its own."""
