@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -27,9 +28,12 @@ LONGEST = (
     "make_classifier",
     "make_search",
     "make_forecaster",
+    "service",
     "search_demo",
     "forecasting_demo",
 )
+# These run the services of all demos, and one at a time may write to a demo's reports.
+SERVICE = {"test_image.py", "test_monitoring.py", "test_operation.py"}
 WORKERS = 2  # more would wait for each other's demos
 
 
@@ -54,8 +58,9 @@ def pytest_collection_modifyitems(items):
     """Keep together what shares a fixture that takes long, and begin with what takes longest."""
 
     def group(item):
-        what = [item.path.name, item.name, *item.fixturenames]
-        return next((name for name in LONGEST if any(name in one for one in what)), item.path.name)
+        file = "service" if item.path.name in SERVICE else item.path.name
+        needs = {file} if file == "service" else {file, item.name, *item.fixturenames}
+        return next((name for name in LONGEST if any(name in one for one in needs)), file)
 
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group(item)))
@@ -185,6 +190,12 @@ def forecasting_demo(make_demo):
 def search_demo(make_demo):
     """A search service, from `make demo`: what was printed, and the project."""
     return make_demo("document-similarity")
+
+
+def free_port():
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
 
 
 def python(project):

@@ -6,6 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 EXAMPLE = Path(__file__).with_name("example_request.json")
 READY_SECONDS = 60
@@ -14,6 +15,11 @@ READY_SECONDS = 60
 def main() -> None:
     url = (sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000").rstrip("/")
     wait_until_ready(url)
+    print(json.dumps(ask(url), indent=2, ensure_ascii=False))
+
+
+def ask(url: str) -> Any:
+    """Return the answer to the example request."""
     example = json.loads(EXAMPLE.read_text(encoding="utf-8"))
     request = urllib.request.Request(
         url + example["path"],
@@ -21,7 +27,7 @@ def main() -> None:
         {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=30) as response:
-        print(json.dumps(json.load(response), indent=2, ensure_ascii=False))
+        return json.load(response)
 
 
 def wait_until_ready(url: str) -> None:

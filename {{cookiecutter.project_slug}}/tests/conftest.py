@@ -5,7 +5,9 @@ Each test works in a folder of its own with settings of its own: none needs the 
 models, and none touches them.
 """
 
+import functools
 import http.server
+import operator
 import os
 import threading
 from pathlib import Path
@@ -50,8 +52,8 @@ def write_params():
     def write(changes):
         values = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
         for key, value in changes.items():
-            section, _, name = key.rpartition(".")
-            (values[section] if section else values)[name] = value
+            *sections, name = key.split(".")
+            functools.reduce(operator.getitem, sections, values)[name] = value
         Path("params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
         return config.load(Params)
 

@@ -38,6 +38,7 @@ def model(monkeypatch):
         return model
 
     monkeypatch.setattr(app.Predictor, "load", load)
+    monkeypatch.setattr(app, "observer", lambda *_: None)
     return model
 
 

@@ -25,7 +25,7 @@ def written(tmp_path):
     torch.manual_seed(3)
     model, path = Model(), tmp_path / "model.onnx"
     inputs = {"left": torch.rand(2, 4, 3), "right": torch.rand(2, 4, 3)}
-    onnx_file.write(model, inputs, "sums", free=2, path=path)
+    onnx_file.write(model, inputs, ["sums"], free=2, path=path)
     return model, path
 
 

@@ -19,6 +19,7 @@ VERBS = {
     "pipeline": ("pipeline", "all of the above, skipping what is up to date"),
     "predict": ("serving.predict", "one prediction on the command line"),
     "serve": ("serving.serve", "the API on HOST and PORT (default 127.0.0.1:8000)"),
+    "monitor": ("monitoring.monitor", "what was served against what was trained on"),
     "bench": ("bench", "this API against other ways to serve its model"),
 }
 # what a verb's `run` takes besides the parameters
@@ -26,7 +27,10 @@ EXTRA = {"predict": ["inputs"], "pipeline": ["overrides"], "bench": ["overrides"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb and return its exit code: 0, or 1 after one plain line on standard error."""
+    """Run one verb and return its exit code: 0, or 1 after one plain line on standard error.
+
+    A verb with more to say has codes of its own.
+    """
     parser = argparse.ArgumentParser(prog=f"python -m {__package__}", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, (_, what) in VERBS.items():
@@ -46,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         "".join(getattr(options, "inputs", [])).encode()  # what no UTF-8 was is refused below
         params = config.load(Params, options.overrides)
         module = importlib.import_module(f".{VERBS[options.verb][0]}", __package__)
-        module.run(params, *(getattr(options, name) for name in EXTRA.get(options.verb, [])))
+        code = module.run(params, *(getattr(options, name) for name in EXTRA.get(options.verb, [])))
     except (UserError, OSError, ModuleNotFoundError, UnicodeEncodeError) as error:
         # Of the four, a missing module means an environment made for less than this verb.
         hint = "; run `make setup`" if isinstance(error, ModuleNotFoundError) else ""
@@ -56,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    return 0
+    return code or 0
 
 
 if __name__ == "__main__":

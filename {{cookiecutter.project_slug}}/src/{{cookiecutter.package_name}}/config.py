@@ -28,8 +28,24 @@ Example = Annotated[str, Field(min_length=1, max_length=1_000)]
 Threads = Annotated[int, Field(ge=1, le=256)] | None  # None: as many as there are cores to use
 
 
+class Log(Section):
+    folder: str | None
+    sample: Annotated[float, Field(ge=0, le=1)]
+    megabytes: Annotated[int, Field(ge=1)]
+    redact: bool
+
+
+class Monitor(Section):
+    rows: Annotated[int, Field(ge=20)]
+    significance: Annotated[float, Field(gt=0, lt=0.5)]
+    effect: Annotated[float, Field(gt=0, lt=1)]
+    refused: Annotated[float, Field(gt=0, lt=1)]
+    labels: str | None
+
+
 class Serve(Section):
     title: str
+    log: Log
     threads: Threads
     max_wait_seconds: Annotated[float, Field(gt=0, le=60)]
     max_body_bytes: Annotated[int, Field(ge=1_000)]

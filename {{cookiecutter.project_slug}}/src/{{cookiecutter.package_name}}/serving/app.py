@@ -26,9 +26,12 @@ from ..params import Params
 from .batching import Batcher, OverloadError, give_way
 from .dependencies import NOT_READY, Model
 from .middleware import Middleware, overloaded
+from .observe import observer
 from .page import Page
+from .prediction_log import PredictionLog
 from .predictor import MAX_COST, Predictor
 from .routes import router
+from .verdict import Verdict
 
 log = logging.getLogger(__package__)
 
@@ -43,12 +46,13 @@ def create_app(params: Params, models: Path = MODELS) -> FastAPI:
         loading.cancel()
         if app.state.batcher:
             app.state.batcher.close()
+            app.state.log.close()
 
     about = about_project()
     # FastAPI whose /docs needs no content delivery network.
     app = FastAPIOffline(title=params.serve.title, version=about["Version"], lifespan=lifespan)
     app.description = about["Summary"]
-    app.state.predictor = app.state.batcher = None
+    app.state.predictor = app.state.batcher = app.state.log = None
     app.state.has_failed = False
     app.add_middleware(Middleware, max_body_bytes=params.serve.max_body_bytes)
     app.add_exception_handler(RequestValidationError, _unfit)
@@ -89,7 +93,10 @@ def create_app(params: Params, models: Path = MODELS) -> FastAPI:
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        text = generate_latest()
+        if app.state.predictor:
+            text += generate_latest(Verdict(app.state.predictor.version).registry)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     return app
 
@@ -101,6 +108,9 @@ async def _load(app: FastAPI, models: Path, params: Params) -> None:
             load = partial(Predictor.load, models, params.serve)
             predictor = await asyncio.get_running_loop().run_in_executor(thread, load)
         workers, max_wait = cores.threads(params.serve.threads), params.serve.max_wait_seconds
+        app.state.log = PredictionLog(
+            params.serve.log, predictor.version, observer(predictor, models)
+        )
         app.state.batcher = Batcher(predictor, workers, MAX_COST, max_wait)
         app.state.predictor = predictor
         log.info("model %s is ready on %d threads", predictor.version, workers)
@@ -123,7 +133,7 @@ def _held_out_metrics(version: str) -> dict[str, float] | None:
 async def _unfit(request: Request, error: Any) -> JSONResponse:
     # The input itself is not echoed: it may be large, private, or not valid in JSON (NaN).
     problems = [{"loc": list(map(str, p["loc"])), "msg": p["msg"]} for p in error.errors()]
-    return JSONResponse({"detail": problems}, 422)
+    return _refuse(request, problems, 422)
 
 
 async def _overloaded(request: Request, error: Any) -> JSONResponse:
@@ -133,4 +143,10 @@ async def _overloaded(request: Request, error: Any) -> JSONResponse:
 async def _refused(request: Request, error: Any) -> JSONResponse:
     # FastAPI says 400 of a body that is no JSON at all; it does not fit either.
     status = 422 if error.status_code == 400 else error.status_code
-    return JSONResponse({"detail": error.detail}, status, error.headers)
+    return _refuse(request, error.detail, status, error.headers)
+
+
+def _refuse(request: Request, detail: Any, status: int, headers: Any = None) -> JSONResponse:
+    if status == 422 and request.app.state.log:
+        request.app.state.log.refuse(detail if isinstance(detail, list) else [])
+    return JSONResponse({"detail": detail}, status, headers)

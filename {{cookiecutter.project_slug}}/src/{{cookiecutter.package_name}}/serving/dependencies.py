@@ -1,5 +1,7 @@
 """What routes ask for."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Request
@@ -21,6 +23,12 @@ async def batcher(request: Request, predictor: Annotated[Predictor, Depends(load
     return request.app.state.batcher
 
 
+async def keep(request: Request) -> Callable[[Sequence[Any], Sequence[Any]], None]:
+    """Return what takes inputs and their answers for the prediction log."""
+    return partial(request.app.state.log.add, request.state.request_id)
+
+
+Keep = Annotated[Callable[[Sequence[Any], Sequence[Any]], None], Depends(keep)]
 Model = Annotated[Predictor, Depends(loaded)]
 Queue = Annotated[Batcher, Depends(batcher)]
 

@@ -33,6 +33,8 @@ class Exported(ABC):
         try:
             predictor = cls(folder, manifest, settings)
             predictor.warm_up()
+        except UserError:
+            raise
         except Exception as error:  # onnxruntime's own kinds, or a key that the manifest lacks
             reason = f"{type(error).__name__}: {' '.join(str(error).split()):.200}"
             raise UserError(f"{folder}: cannot be loaded ({reason}); run train again") from error

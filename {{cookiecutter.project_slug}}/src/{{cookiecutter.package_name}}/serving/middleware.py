@@ -46,6 +46,7 @@ class Middleware:
             "path": scope["path"],
             "status": CLIENT_GONE,
         }
+        scope.setdefault("state", {})["request_id"] = entry["request_id"]
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

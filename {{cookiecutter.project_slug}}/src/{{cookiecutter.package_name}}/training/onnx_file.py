@@ -9,7 +9,7 @@ from torch import nn
 
 
 def write(
-    model: nn.Module, inputs: dict[str, torch.Tensor], output: str, free: int, path: Path
+    model: nn.Module, inputs: dict[str, torch.Tensor], outputs: list[str], free: int, path: Path
 ) -> None:
     """Trace the model with examples of its inputs, of which the first `free` dimensions stay free.
 
@@ -24,7 +24,7 @@ def write(
             model.eval(),
             tuple(inputs.values()),
             input_names=list(inputs),
-            output_names=[output],
+            output_names=outputs,
             dynamic_shapes=(dimensions,) * len(inputs),
             verbose=False,
         )

@@ -131,6 +131,19 @@ class Windows:
         at = (self._offsets[which] + origins)[:, None] + np.arange(self.shape.horizon)
         return self._y[at], self._observed[at]
 
+    def before(self, which: int, origin: int) -> Series:
+        """Return all that a window knows of its series at its origin, as a series."""
+        one, step = self.series[which], parse_freq(self.shape.freq)
+        first = max(0, origin - self.shape.history)
+        return Series(
+            name=one.name,
+            start=one.start + step * first,
+            y=one.y[first:origin],
+            past=one.past[first:origin],
+            future=one.future[first : origin + self.shape.horizon],
+            observed=one.observed[first:origin],
+        )
+
     def past_ahead(self, which: np.ndarray, origins: np.ndarray) -> np.ndarray:
         """Return past covariates of the moments that are forecast, (n, horizon, covariates): what
         nobody knows at the origin, to measure what knowing it would be worth.

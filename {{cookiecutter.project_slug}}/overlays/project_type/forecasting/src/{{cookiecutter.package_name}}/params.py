@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .config import Section, Serve, Threads, Tracking
+from .config import Monitor, Section, Serve, Threads, Tracking
 
 Fraction = Annotated[float, Field(gt=0, le=1 / 3)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -71,3 +71,4 @@ class Params(Section):
     evaluate: Evaluate
     tracking: Tracking
     serve: Serve
+    monitor: Monitor

@@ -5,7 +5,7 @@ import math
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 import bm25s
@@ -75,6 +75,11 @@ class Words:
         self._mean_length: float = facts["mean_length"]
         self._index = bm25s.BM25.load(folder, mmap=True)
         self._documents = int(self._index.scores["num_docs"])
+
+    @property
+    def vocabulary(self) -> Container[str]:
+        """Return the stems of the stored documents."""
+        return self._index.vocab_dict
 
     def search(self, stems: list[str], count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows and the scores of the best documents, at most `count`, best first.

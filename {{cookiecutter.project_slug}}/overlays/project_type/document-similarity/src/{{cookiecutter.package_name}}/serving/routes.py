@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, model_validator
 from ..errors import UserError
 from ..retrieval.documents import Document as StoredDocument
 from .batching import Batcher
-from .dependencies import REFUSALS, Model, Queue, Refusal, Responses
+from .dependencies import REFUSALS, Keep, Model, Queue, Refusal, Responses
 from .predictor import DEFAULT_K, Item, Predictor, Question
 
 SEARCHES = Counter("searches", "Searches by what they were for", ["by"])
@@ -97,12 +97,14 @@ router = APIRouter()
 
 
 @router.post("/search", tags=["model"], responses={**UNKNOWN, **REFUSALS})
-async def search(body: SearchRequest, model: Model, queue: Queue) -> SearchResponse:
+async def search(body: SearchRequest, model: Model, queue: Queue, keep: Keep) -> SearchResponse:
     """Find the documents that a query describes, or those that resemble a document, best first."""
     with _reachable():
         [results] = await queue.submit([Question(body.query or "", body.k, body.document_id)])
     if results is None:
         raise _unknown(body.document_id)
+    if body.query is not None:
+        keep([body.query], [results])
     SEARCHES.labels("query" if body.document_id is None else "document").inc()
     RESULTS.observe(len(results))
     return SearchResponse(model_version=model.version, results=results)

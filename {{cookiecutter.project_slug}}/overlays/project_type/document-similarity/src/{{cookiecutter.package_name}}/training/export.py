@@ -51,4 +51,4 @@ def write_onnx(model: Encoder, ids: list[Ids], path: Path) -> None:
     """Trace the model with two texts; the numbers of texts and of tokens stay free."""
     token_ids, mask = map(torch.from_numpy, pad((ids * 2)[:2]))
     inputs = {"input_ids": token_ids, "attention_mask": mask}
-    onnx_file.write(model, inputs, "embeddings", free=2, path=path)
+    onnx_file.write(model, inputs, ["embeddings"], free=2, path=path)

@@ -18,9 +18,11 @@ from ..artifacts import MODELS, PROCESSED
 from ..data.prepare import CORPUS, read_split
 from ..errors import UserError
 from ..evaluation.scores import best_mode
+from ..monitoring import reference
 from ..params import Params
 from ..retrieval import words
 from ..retrieval.documents import Documents
+from ..serving.observe import observer
 from ..serving.predictor import Predictor
 from ..text import load_tokenizer, pad
 from . import indexing, loop, tracking
@@ -194,6 +196,7 @@ def assemble(
         settings = params.serve.model_copy(update={"changes": None})
         predictor = Predictor(WORKSHOP, facts, settings)
         facts["retrieval"], facts["validation_ndcg_at_10"] = best_mode(predictor, valid)
+        write_reference(Predictor(WORKSHOP, facts, settings), valid["query"].unique().tolist())
     facts["peak_memory_mb"] = tracking.peak_memory_mb()
     files = sorted(file for file in WORKSHOP.rglob("*") if file.is_file())
     names = [file.relative_to(WORKSHOP).as_posix() for file in files]
@@ -201,3 +204,12 @@ def assemble(
         artifacts.write_atomic(MODELS / name, partial(shutil.move, WORKSHOP / name))
     shutil.rmtree(WORKSHOP)
     return artifacts.write_manifest(MODELS, names, facts)
+
+
+def write_reference(predictor: Predictor, queries: list[str]) -> None:
+    """Write what `monitor` compares with: the signals of validation queries."""
+    observe = observer(predictor, WORKSHOP)
+    queries = queries[: reference.MAX_ROWS]
+    found = [answer["results"] for answer in predictor.predict(queries)]
+    signals = [observe(*pair).signals for pair in zip(queries, found, strict=True)]
+    reference.write(WORKSHOP, signals)

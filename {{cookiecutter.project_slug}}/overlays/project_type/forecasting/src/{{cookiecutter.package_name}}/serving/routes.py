@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from ..features import ONLY_SERIES, Series, Shape
 from ..timegrid import parse_freq, time_zone
-from .dependencies import REFUSALS, Model, Queue, Refusal, Responses
+from .dependencies import REFUSALS, Keep, Model, Queue, Refusal, Responses
 from .predictor import Predictor, Question, rows_of, written
 
 FORECASTS = Counter("forecasts", "Series forecast, by where their history came from", ["history"])
@@ -95,7 +95,9 @@ async def history(
 
 
 @router.post("/forecast", tags=["model"], responses=REFUSALS)
-async def forecast(body: ForecastRequest, model: Model, queue: Queue) -> ForecastResponse:
+async def forecast(
+    body: ForecastRequest, model: Model, queue: Queue, keep: Keep
+) -> ForecastResponse:
     """Say how each series goes on: the one given, or without a history those in store."""
     shape = model.shape
     h = body.h or shape.horizon
@@ -111,6 +113,7 @@ async def forecast(body: ForecastRequest, model: Model, queue: Queue) -> Forecas
         )
     questions = [Question(one, h, shape.horizon) for one in series]
     quantiles = await queue.submit(questions)
+    keep(questions, quantiles)
     FORECASTS.labels("stored" if given is None else "given").inc(len(questions))
     STEPS.observe(h)
     kept = ["ds", "y_hat", *(f"{end}_{level}" for level in body.level for end in ("lo", "hi"))]

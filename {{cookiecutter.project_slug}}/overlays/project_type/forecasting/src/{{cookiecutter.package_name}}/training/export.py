@@ -15,17 +15,20 @@ from ..data.prepare import HISTORY
 from ..errors import UserError
 from ..evaluation.rolling import Origins, batches
 from ..features import Windows
+from ..monitoring import reference
 from ..params import Params
-from ..serving.predictor import Predictor
+from ..serving.observe import observer
+from ..serving.predictor import Predictor, Question
 from . import onnx_file
 from .calibration import margins
 from .model import LEVELS, Forecaster
 
-FILES = ["model.onnx", HISTORY]
+FILES = ["model.onnx", HISTORY, reference.REFERENCE]
 MAX_DIFFERENCE = 1e-3  # of a quantile, as a share of the mean value of its window
 WORKSHOP = Path(".cache/export")
 WEIGHTS = Path(".cache/trained.safetensors")  # for the benchmark, which serves torch as well
 COMPARED = 1024  # windows, at most
+BATCH = 256
 
 
 class Served(nn.Module):
@@ -82,6 +85,7 @@ def export(
     facts["onnx"] = {"max_difference": difference}
     facts["precision"] = "fp32"
     facts["version"] = artifacts.sha256(WORKSHOP / "model.onnx")[:12]
+    write_reference(predictor, windows, valid)
     for name in FILES:
         artifacts.write_atomic(artifacts.MODELS / name, partial(shutil.copyfile, WORKSHOP / name))
     save_file(served.state_dict(), WEIGHTS, {"version": facts["version"]})
@@ -101,9 +105,23 @@ def predict(model: Forecaster, windows: Windows, whole: Origins) -> tuple[np.nda
     return quantiles, values
 
 
+def write_reference(predictor: Predictor, windows: Windows, valid: Origins) -> None:
+    """Write what `monitor` compares with: the signals of windows of the validation block."""
+    count = min(len(valid[0]), reference.MAX_ROWS)
+    rows = np.linspace(0, len(valid[0]) - 1, count).astype(int)
+    horizon, observe = windows.shape.horizon, observer(predictor, WORKSHOP)
+    signals = []
+    for batch in np.array_split(rows, -(-count // BATCH)):
+        cut = [windows.before(*one) for one in zip(valid[0][batch], valid[1][batch], strict=True)]
+        questions = [Question(series, horizon, horizon) for series in cut]
+        answers = predictor.answer(questions)
+        signals += [observe(*pair).signals for pair in zip(questions, answers, strict=True)]
+    reference.write(WORKSHOP, signals)
+
+
 def write_onnx(served: Served, windows: Windows, valid: Origins, path: Path) -> None:
     """Trace the model with two windows; their number stays free."""
     rows = np.resize(np.arange(len(valid[0])), 2)
     arrays = windows.inputs(valid[0][rows], valid[1][rows])._asdict()
     inputs = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    onnx_file.write(served, inputs, "quantiles", free=1, path=path)
+    onnx_file.write(served, inputs, ["quantiles"], free=1, path=path)

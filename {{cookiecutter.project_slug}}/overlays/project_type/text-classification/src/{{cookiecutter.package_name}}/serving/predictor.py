@@ -21,6 +21,7 @@ class Predictor(Exported):
         super().__init__(folder, manifest, settings)
         self._tokenizer = load_tokenizer(folder / "tokenizer.json", manifest["max_tokens"])
         self._review_below = settings.review_below
+        self._hidden = self._session.get_outputs()[1].shape[1]
         self.labels: list[str] = manifest["labels"]
 
     def warm_up(self) -> None:
@@ -37,34 +38,46 @@ class Predictor(Exported):
         """Return what the model takes for each text; its length is what answering it costs."""
         return encode(self._tokenizer, texts)
 
-    def logits(self, ids: list[Ids]) -> np.ndarray:
-        """Return one row of scores a text, float32 (texts, classes)."""
+    def compute(self, ids: list[Ids]) -> tuple[np.ndarray, np.ndarray]:
+        """Return scores, float32 (texts, classes), and unit vectors, float32 (texts, hidden)."""
         logits = np.empty((len(ids), len(self.labels)), dtype=np.float32)
+        embeddings = np.empty((len(ids), self._hidden), dtype=np.float32)
         for batch in bucket(np.array([len(row) for row in ids]), BATCH_SIZE):
             input_ids, attention_mask = pad([ids[row] for row in batch])
             feed = {"input_ids": input_ids, "attention_mask": attention_mask}
-            logits[batch] = self._session.run(["logits"], feed)[0]
-        return logits
+            logits[batch], embeddings[batch] = self._session.run(["logits", "embeddings"], feed)
+        return logits, embeddings
+
+    def logits(self, ids: list[Ids]) -> np.ndarray:
+        """Return one row of scores a text, float32 (texts, classes)."""
+        return self.compute(ids)[0]
 
     def probabilities(self, ids: list[Ids]) -> np.ndarray:
         """Return one distribution a text, float64 (texts, classes), each row summing to 1."""
         return softmax(self.logits(ids))
 
     def answer(self, ids: list[Ids]) -> list[dict[str, Any]]:
-        """Return label, confidence, probabilities by label and needs_review for each text."""
+        """Return label, confidence, probabilities by label and needs_review for each text, and its
+        embedding, which no client gets: `monitor` compares it with those of training.
+        """
+        logits, embeddings = self.compute(ids)
         return [
             {
                 "label": self.labels[row.argmax()],
                 "confidence": float(row.max()),
                 "probabilities": dict(zip(self.labels, row.tolist(), strict=True)),
                 "needs_review": bool(row.max() < self.review_below),
+                "embedding": embedding,
             }
-            for row in self.probabilities(ids)
+            for row, embedding in zip(softmax(logits), embeddings, strict=True)
         ]
 
     def predict(self, texts: list[str]) -> list[dict[str, Any]]:
-        """Return the answer to each text."""
-        return self.answer(self.prepare(texts))
+        """Return the answer to each text, as clients get it."""
+        answers = self.answer(self.prepare(texts))
+        for answer in answers:
+            del answer["embedding"]
+        return answers
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

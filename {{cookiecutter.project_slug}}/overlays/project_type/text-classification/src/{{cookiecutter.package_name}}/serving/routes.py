@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from prometheus_client import Counter, Histogram
 from pydantic import BaseModel, Field
 
-from .dependencies import REFUSALS, Model, Queue
+from .dependencies import REFUSALS, Keep, Model, Queue
 
 PREDICTIONS = Counter("predictions", "Predictions by label", ["label"])
 CONFIDENCE = Histogram(
@@ -37,11 +37,11 @@ router = APIRouter()
 
 
 @router.post("/predict", tags=["model"], responses=REFUSALS)
-async def predict(body: PredictRequest, model: Model, queue: Queue) -> PredictResponse:
+async def predict(body: PredictRequest, model: Model, queue: Queue, keep: Keep) -> PredictResponse:
     """Label each text; `needs_review` says that the model is too unsure to be taken at its word."""
-    answer = PredictResponse(
-        model_version=model.version, predictions=await queue.submit(body.texts)
-    )
+    found = await queue.submit(body.texts)
+    keep(body.texts, found)
+    answer = PredictResponse(model_version=model.version, predictions=found)
     for prediction in answer.predictions:
         PREDICTIONS.labels(prediction.label).inc()
         CONFIDENCE.observe(prediction.confidence)

@@ -11,10 +11,14 @@ import numpy as np
 import torch
 from onnxruntime.quantization import quantize_dynamic
 from safetensors.torch import save_file
+from torch import nn
 
 from .. import artifacts
 from ..errors import UserError
+from ..monitoring import reference
+from ..monitoring.reference import MAX_ROWS, REFERENCE
 from ..params import Params
+from ..serving.observe import FAMILIAR, Observer, write_familiar
 from ..serving.predictor import Predictor, softmax
 from ..text import pad
 from . import onnx_file
@@ -22,15 +26,21 @@ from .calibration import fit_temperature, review_threshold
 from .encoder import embed_texts
 from .model import Classifier, Examples
 
-FILES = ["model.onnx", "tokenizer.json"]
+FILES = ["model.onnx", "tokenizer.json", FAMILIAR, REFERENCE]
 MAX_DIFFERENCE = 1e-3  # of a logit: far below what changes a label
+MAX_EMBEDDED = 1_000  # training texts whose embeddings are averaged
 MAX_INT8_LOSS = 0.005  # of accuracy on the validation set
 WORKSHOP = Path(".cache/export")
 WEIGHTS = Path(".cache/trained.safetensors")  # for the benchmark, which serves torch as well
 
 
 def export(
-    model: Classifier, backbone: Path, valid: Examples, facts: dict[str, Any], params: Params
+    model: Classifier,
+    backbone: Path,
+    train: Examples,
+    valid: Examples,
+    facts: dict[str, Any],
+    params: Params,
 ) -> dict[str, Any]:
     """Calibrate `model`, write `models/` and return its manifest.
 
@@ -78,6 +88,7 @@ def export(
         "threshold": review_threshold(confidence, is_right, precision),
     }
     facts["version"] = artifacts.sha256(chosen / "model.onnx")[:12]
+    write_reference(chosen, train, valid, facts, params)
     for name in FILES:
         artifacts.write_atomic(artifacts.MODELS / name, partial(shutil.copyfile, chosen / name))
     save_file(model.state_dict(), WEIGHTS, {"version": facts["version"]})
@@ -85,11 +96,40 @@ def export(
     return artifacts.write_manifest(artifacts.MODELS, FILES, facts)
 
 
+def write_reference(
+    folder: Path, train: Examples, valid: Examples, facts: dict[str, Any], params: Params
+) -> None:
+    """Write what `monitor` compares with: words and embeddings of `train`, signals of `valid`."""
+    predictor = Predictor(folder, facts, params.serve)
+    some = np.linspace(0, len(train.ids) - 1, min(len(train.ids), MAX_EMBEDDED)).astype(int)
+    write_familiar(folder, train.texts, predictor.compute([train.ids[row] for row in some])[1])
+    observe = Observer(folder)
+    texts, ids = valid.texts[:MAX_ROWS], valid.ids[:MAX_ROWS]
+    answers = predictor.answer(ids)
+    signals = [observe(*pair).signals for pair in zip(texts, answers, strict=True)]
+    reference.write(folder, signals)
+
+
+class Served(nn.Module):
+    """The classifier with its two results: scores, and what they come from."""
+
+    def __init__(self, model: Classifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits (texts, classes) and embeddings (texts, hidden)."""
+        embeddings = self.model.embed(input_ids, attention_mask)
+        return self.model.head(embeddings), embeddings
+
+
 def write_onnx(model: Classifier, ids: list[list[int]], path: Path) -> None:
     """Trace the model with two texts; the numbers of texts and of tokens stay free."""
     token_ids, mask = map(torch.from_numpy, pad(ids))
     inputs = {"input_ids": token_ids, "attention_mask": mask}
-    onnx_file.write(model, inputs, "logits", free=2, path=path)
+    onnx_file.write(Served(model), inputs, ["logits", "embeddings"], free=2, path=path)
 
 
 def write_int8(fp32: Path, int8: Path) -> None:

@@ -68,7 +68,7 @@ def run(params: Params) -> None:
                 "peak_memory_mb": tracking.peak_memory_mb(),
                 "tracking_run": checkpoint.run_id,
             }
-            manifest = export(model.cpu(), folder, valid, facts, params)
+            manifest = export(model.cpu(), folder, train, valid, facts, params)
             mlflow.log_metrics({f"onnx_{name}": value for name, value in manifest["onnx"].items()})
             mlflow.log_param("data_sha256", data["sha256"])
             checkpoint.remove()

@@ -1,0 +1,213 @@
+"""Builds and runs the container image of each project type, with a real engine."""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import docker
+import pytest
+from conftest import free_port, python
+
+# Above the base, in megabytes.
+SIZES = {"text-classification": 350, "forecasting": 250, "document-similarity": 350}
+DEMOS = {
+    "text-classification": "demo",
+    "forecasting": "forecasting_demo",
+    "document-similarity": "search_demo",
+}
+RESTRICTED = {
+    "read_only": True,
+    "tmpfs": {"/tmp": ""},
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+    "mem_limit": "512m",
+}
+# Answers while the container is told to stop: the project's own clients, which count what is lost.
+STOP_UNDER_LOAD = """
+import asyncio, json, subprocess, sys
+from collections import Counter
+from types import SimpleNamespace
+from benchmarks import shutdown
+name, port, path, body = sys.argv[1:]
+stop = lambda: subprocess.run(["docker", "stop", "--time=30", name], check=True)
+server, counts = SimpleNamespace(port=int(port), path=path, stop=stop), Counter()
+asyncio.run(shutdown.stop_under_load(server, [body], b"", counts))
+print(json.dumps(counts))
+"""
+
+FIND = """
+import importlib.util, json, shutil
+modules = "torch transformers pandas scipy sklearn matplotlib dvc mlflow pytest".split()
+programs = "gcc cc make git curl".split()
+found = [name for name in modules if importlib.util.find_spec(name)]
+print(json.dumps([*found, *filter(shutil.which, programs)]))
+"""
+
+
+@pytest.mark.parametrize("project_type", SIZES)
+def test_the_dockerfile_has_nothing_that_a_linter_would_change(project_type, bake):
+    project = bake(project_type=project_type)
+    command = [Path(sys.executable).with_name("hadolint"), project.path / "Dockerfile"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture(scope="module")
+def engine():
+    """The container engine, which `.ci/docker-engine` installs and starts."""
+    try:
+        client = docker.from_env()
+        client.ping()
+    except docker.errors.DockerException as error:
+        if os.environ.get("REQUIRE_ENGINE"):
+            raise
+        pytest.skip(f"no container engine answers here: {error}")
+    return client
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def project_type(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def project(engine, project_type, request):
+    """A trained project of each type."""
+    return request.getfixturevalue(DEMOS[project_type])[1]
+
+
+@pytest.fixture(scope="module")
+def built(project):
+    """What `make image` printed."""
+    done = project.run("make", "image", check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def name(built):
+    return re.search(r"^(\S+:[0-9a-f]{12}): ", built, re.MULTILINE)[1]
+
+
+@pytest.fixture
+def volume(engine):
+    """The name of a volume, removed in the end; ask for it before `start`."""
+    volume = engine.volumes.create()
+    yield volume.name
+    volume.remove()
+
+
+@pytest.fixture
+def start(engine, name):
+    """Start a container as it will run, and wait until it is ready; it is removed in the end."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**options):
+            port = free_port()
+            network = os.environ.get("DOCKER_NETWORK")
+            where = {"network": network} if network else {"ports": {port: ("127.0.0.1", port)}}
+            container = engine.containers.run(
+                name, detach=True, environment={"PORT": port}, **where, **{**RESTRICTED, **options}
+            )
+            stack.callback(container.remove, v=True, force=True)
+            url = f"http://127.0.0.1:{port}"
+            deadline = time.monotonic() + 60
+            while True:
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(f"{url}/ready").close()
+                    return container, url
+                assert time.monotonic() < deadline, container.logs().decode()[-3000:]
+                time.sleep(0.05)
+
+        yield start
+
+
+def ask(url, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+@pytest.mark.slow
+def test_the_image_is_as_small_as_promised(project_type, built):
+    whole, own = re.search(r": (\d+) MB, (\d+) MB of it above its base", built).groups()
+    assert int(own) <= SIZES[project_type] < int(whole) + int(own)
+    assert re.search(r"^ready \d+\.\d\d s after `docker run`, same answer as outside", built, re.M)
+
+
+@pytest.mark.slow
+def test_it_says_what_it_is_and_how_it_runs(engine, name, project):
+    config = engine.images.get(name).attrs["Config"]
+    manifest = json.loads(project.read("models/manifest.json"))
+    labels = config["Labels"]
+    assert labels["model.version"] == manifest["version"] == name.rpartition(":")[2]
+    assert labels["org.opencontainers.image.version"] == "0.1.0"
+    assert labels["org.opencontainers.image.licenses"] == "MIT"
+    head = project.run("git", "rev-parse", "HEAD").stdout.strip()
+    assert labels["org.opencontainers.image.revision"] == head
+    assert "org.opencontainers.image.source" in labels
+    assert config["User"] == "10001:10001"
+    assert config["Entrypoint"][0] == "python"  # no shell around it: signals arrive
+    assert "curl" not in " ".join(config["Healthcheck"]["Test"])
+
+
+@pytest.mark.slow
+def test_it_holds_nothing_that_trains_or_builds(engine, name):
+    output = engine.containers.run(name, ["-c", FIND], entrypoint=["python"], remove=True)
+    assert json.loads(output) == []
+
+
+@pytest.mark.slow
+def test_it_runs_without_rights_and_is_healthy(start):
+    container, _ = start()
+    deadline = time.monotonic() + 60
+    while container.health != "healthy":
+        assert time.monotonic() < deadline, container.attrs["State"]["Health"]
+        time.sleep(0.5)
+        container.reload()
+    assert container.exec_run("id -u").output.strip() == b"10001"
+    assert container.exec_run("touch /app/params.yaml /venv/x").exit_code != 0
+
+
+@pytest.mark.slow
+def test_no_request_is_lost_when_it_is_told_to_stop_under_load(start, project):
+    container, url = start()
+    example = json.loads(project.read("scripts/example_request.json"))
+    port = url.rpartition(":")[2]
+    arguments = (container.name, port, example["path"], json.dumps(example["body"]))
+    done = project.run(python(project), "-c", STOP_UNDER_LOAD, *arguments)
+    counts = json.loads(done.stdout.splitlines()[-1])
+    assert counts.get("200", 0) > 32, counts
+    assert set(counts) <= {"200", "503"}, counts
+    container.reload()
+    assert container.attrs["State"]["ExitCode"] == 0
+
+
+@pytest.mark.slow
+def test_answers_are_logged_on_a_volume_that_outlives_the_container(volume, start, engine, project):
+    example = json.loads(project.read("scripts/example_request.json"))
+    for _ in range(2):
+        container, url = start(volumes={volume: {"bind": "/app/predictions"}})
+        ask(url + example["path"], example["body"])
+        container.stop(timeout=30)
+    command = {"entrypoint": ["cat"], "volumes": {volume: {"bind": "/kept"}}, "remove": True}
+    output = engine.containers.run(container.image, ["/kept/predictions.jsonl"], **command)
+    assert len(output.splitlines()) >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("project_type", ["document-similarity"], scope="module", indirect=True)
+def test_documents_outlive_a_container_that_is_killed(volume, start):
+    where = {volume: {"bind": "/app/changes"}}
+    container, url = start(volumes=where)
+    ask(f"{url}/documents", {"documents": [{"id": "note-1", "title": "", "text": "A badge."}]})
+    container.kill()
+    _, url = start(volumes=where)
+    assert ask(f"{url}/documents/note-1")["text"] == "A badge."

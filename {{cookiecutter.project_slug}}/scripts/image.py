@@ -1,0 +1,162 @@
+"""Builds the container image and tries it as it will run: python scripts/image.py.
+
+Tried with a read-only file system, no capabilities, no rights to gain and 512 MB of memory. Its
+answer has to be that of the same model outside of the container. DOCKER_NETWORK=host builds and
+runs it in the host's network, for an engine that has none of its own.
+"""
+
+import json
+import math
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from smoke_test import ask, wait_until_ready
+
+NETWORK = [f"--network={name}"] if (name := os.environ.get("DOCKER_NETWORK")) else []
+LIMITS = [
+    "--read-only",
+    "--tmpfs=/tmp",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--memory=512m",
+]
+STOP_SECONDS = 30
+TOLERANCE = 1e-4  # of numbers: another number of cores adds them in another order
+
+
+def main() -> None:
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    try:
+        model = json.loads(Path("models/manifest.json").read_text(encoding="utf-8"))["version"]
+        evaluated = json.loads(Path("reports/metrics.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        sys.exit(f"error: {error.filename}: not there yet; run `make pipeline`")
+    if evaluated["model_version"] != model:
+        sys.exit("error: reports/metrics.json is of another model; run `make pipeline`")
+    image = f"{project['name']}:{model}"
+    labels = {
+        "VERSION": project["version"],
+        "MODEL_VERSION": model,
+        "SOURCE": git("config", "--get", "remote.origin.url"),
+        "REVISION": git("rev-parse", "HEAD"),
+    }
+    arguments = [f"--build-arg={name}={value}" for name, value in labels.items()]
+    docker("build", *NETWORK, *arguments, f"--tag={image}", ".", quiet=False)
+    seconds, answer = try_out(image)
+    print(json.dumps(answer, indent=2, ensure_ascii=False))
+    whole = json.loads(docker("image", "inspect", image))[0]["Size"]
+    print(f"{image}: {whole / 1e6:.0f} MB, {own_size(image) / 1e6:.0f} MB of it above its base")
+    print(f"ready {seconds:.2f} s after `docker run`, same answer as outside, stopped when told to")
+
+
+def docker(*arguments: str, quiet: bool = True) -> str:
+    """Run the command-line client and return what it printed; end here if it fails."""
+    try:
+        output = subprocess.PIPE if quiet else None
+        done = subprocess.run(["docker", *arguments], stdout=output, encoding="utf-8")
+    except FileNotFoundError:
+        sys.exit("error: there is no `docker` here; https://docs.docker.com/get-docker/ has it")
+    if done.returncode:
+        sys.exit(f"error: `docker {arguments[0]}` failed; the lines above say why")
+    return (done.stdout or "").strip()
+
+
+def git(*arguments: str) -> str:
+    """Return what git says, or nothing where it says nothing."""
+    if shutil.which("git") is None:
+        return ""
+    return subprocess.run(["git", *arguments], capture_output=True, text=True).stdout.strip()
+
+
+def try_out(image: str) -> tuple[float, Any]:
+    """Return the seconds from `docker run` to ready, and the answer, which is checked."""
+    port = free_port()
+    network = NETWORK or [f"--publish=127.0.0.1:{port}:{port}"]
+    start = time.perf_counter()
+    name = docker("run", "--detach", *LIMITS, *network, f"--env=PORT={port}", image)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_ready(url)
+        seconds = time.perf_counter() - start
+        answer = ask(url)
+        with outside() as other:
+            if not same(answer, ask(other)):
+                sys.exit(f"error: {image} answers otherwise than the model outside of it")
+        docker("stop", f"--time={STOP_SECONDS}", name)
+        code = docker("wait", name)
+        if code != "0":
+            sys.exit(f"error: {image} ended with exit code {code} when it was told to stop")
+    except SystemExit:
+        print(docker("logs", name), file=sys.stderr)
+        raise
+    finally:
+        docker("rm", "--force", "--volumes", name)
+    return seconds, answer
+
+
+@contextmanager
+def outside() -> Iterator[str]:
+    """Serve the same model without a container, on files of its own; yield the URL."""
+    package = next(Path("src").glob("*/__main__.py")).parent.name
+    port = free_port()
+    variables = {**os.environ, "HOST": "127.0.0.1", "PORT": str(port)}
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy("params.yaml", folder)
+        shutil.copytree("models", Path(folder, "models"))
+        server = subprocess.Popen(
+            [sys.executable, "-m", package, "serve"],
+            cwd=folder,
+            env=variables,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_until_ready(url)
+            yield url
+        finally:
+            server.terminate()
+            server.wait(STOP_SECONDS)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two answers agree, numbers within the tolerance."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    return one == other
+
+
+def own_size(image: str) -> int:
+    """Return the bytes of the layers above the base: all since the first line of the last stage."""
+    size = 0
+    for line in docker(
+        "history", "--human=false", "--no-trunc", "--format=json", image
+    ).splitlines():
+        layer = json.loads(line)
+        if "WORKDIR /app" in layer["CreatedBy"]:
+            return size
+        size += int(layer["Size"])
+    raise AssertionError("the Dockerfile's last stage begins otherwise")
+
+
+if __name__ == "__main__":
+    main()
