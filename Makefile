@@ -20,7 +20,7 @@ demo: build/venv/requirements.installed  ## from the prompts to a served answer:
 	@$(BIN)/python scripts/demo.py $(TYPE)
 
 test: build/venv/requirements-test.installed  ## every test, the generated projects' own among them
-	@$(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-fast: build/venv/requirements-test.installed  ## the tests that neither train nor install
 	@$(BIN)/python -m pytest -m "not slow" $(ARGS)

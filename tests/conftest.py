@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from cookiecutter.main import cookiecutter
 from filelock import FileLock
+from xdist.scheduler import LoadScopeScheduling
 
 TEMPLATE = Path(__file__).resolve().parent.parent
 SKELETON = TEMPLATE / "{{cookiecutter.project_slug}}"
@@ -20,25 +21,25 @@ PROMPTS = {name: raw for name, raw in CONFIGURATION.items() if not name.startswi
 CHOICES = {name: raw for name, raw in PROMPTS.items() if isinstance(raw, list)}
 # What would make a command in a generated project use this test run's environment.
 INHERITED = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTEST", "COV")
-# What takes longest, in the order in which it begins: whoever needs a demo finds it made by then.
-LONGEST = (
-    "test_demo.py",
-    "test_demo_document_similarity.py",
-    "test_demo_forecasting.py",
-    "make_classifier",
-    "make_search",
-    "make_forecaster",
-    "service",
-    "search_demo",
-    "forecasting_demo",
+# What one worker runs, and no other at that time: what takes longest first, and whoever needs a
+# demo finds it made by then. Each is a part of a test's id.
+GROUPS = (
+    ("test_demo.py",),
+    ("test_demo_document_similarity.py",),
+    ("test_demo_forecasting.py",),
+    ("[make_classifier", "test_two_processes"),
+    ("[make_search",),
+    ("test_image.py", "test_monitoring.py", "test_operation.py"),  # they run the demos' services
+    ("[make_forecaster",),
+    ("test_examples.py",),
 )
-# These run the services of all demos, and one at a time may write to a demo's reports.
-SERVICE = {"test_image.py", "test_monitoring.py", "test_operation.py"}
 WORKERS = 2  # more would wait for each other's demos
 
 
-def pytest_xdist_auto_num_workers():
-    return min(WORKERS, os.cpu_count() or 1)
+def group(test_id):
+    """Return the number of a test's group; all others make up the last."""
+    fits = (any(part in test_id for part in parts) for parts in GROUPS)
+    return next((number for number, fit in enumerate(fits) if fit), len(GROUPS))
 
 
 def pytest_configure():
@@ -53,19 +54,24 @@ def pytest_configure():
         os.sched_setaffinity(0, cores[int(worker.removeprefix("gw")) :: workers] or cores)
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups next
 def pytest_collection_modifyitems(items):
-    """Keep together what shares a fixture that takes long, and begin with what takes longest."""
+    items.sort(key=lambda item: group(item.nodeid))
 
-    def group(item):
-        file = "service" if item.path.name in SERVICE else item.path.name
-        needs = {file} if file == "service" else {file, item.name, *item.fixturenames}
-        return next((name for name in LONGEST if any(name in one for one in needs)), file)
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    ranks = {name: rank for rank, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: ranks.get(group(item), len(ranks)))
+class Groups(LoadScopeScheduling):
+    """Hands out groups, in their order."""
+
+    def _split_scope(self, nodeid):
+        number = group(nodeid)
+        return str(number) if number < len(GROUPS) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_auto_num_workers():
+    return min(WORKERS, os.cpu_count() or 1)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Groups(config, log)
 
 
 def environment(**variables):

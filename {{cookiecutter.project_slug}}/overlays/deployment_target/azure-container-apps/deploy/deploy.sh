@@ -1,0 +1,15 @@
+{% from "overlays/deployment_target/macros.jinja" import name -%}
+#!/usr/bin/env bash
+# Deploys to Azure Container Apps what `make image` built: `make deploy`, and with DRY_RUN=1 the commands only.
+{% include "overlays/deployment_target/steps.sh" %}
+need RESOURCE_GROUP "the group that holds all of it"
+need REGISTRY "the name of your container registry, without .azurecr.io"
+ready
+
+[[ -n "${MODEL_VERSION:-}" ]] || run az acr login --name "$REGISTRY"
+push "$built" "$REGISTRY.azurecr.io/$built"
+
+url=$(run az deployment group create --resource-group "$RESOURCE_GROUP" --name {{ name(cookiecutter.project_slug, 32) }} \
+  --template-file deploy/template.json --parameters "registry=$REGISTRY" "image=$image" \
+  --query properties.outputs.url.value --output tsv)
+smoke "$url"

@@ -1,0 +1,43 @@
+set -euo pipefail
+cd "$(dirname "$0")/.."
+exec 3>&1  # where commands are shown, those inside $(...) too
+missing=""
+
+complain() { echo "error: $*" >&2; }
+
+need() {  # SETTING WHAT: make sure that it is set
+  [[ -n "${!1:-}" ]] || { complain "$1: not set; $2"; missing=yes; }
+}
+
+show() { echo "+$(printf ' %q' "$@")" >&3; }
+
+run() {  # COMMAND...: show it, and run it unless DRY_RUN=1
+  show "$@"
+  [[ "${DRY_RUN:-}" == 1 ]] || "$@"
+}
+
+ready() {  # end here if anything is missing; set `version`, the model's, and `built`, its image
+  version=${MODEL_VERSION:-$(sed -n 's/^  "version": "\([^"]*\)".*/\1/p' models/manifest.json 2>/dev/null)} || true
+  [[ -n "$version" ]] || { complain "models/manifest.json: no model; run \`make pipeline image\`"; missing=yes; }
+  [[ -z "$missing" ]] || exit 1
+  built={{ cookiecutter.project_slug }}:$version
+  [[ -n "${MODEL_VERSION:-}" ]] || run docker image inspect "$built" >/dev/null ||
+    { complain "$built: not built yet; run \`make image\`"; exit 1; }
+}
+
+push() {  # LOCAL REMOTE: push an image; set `image`, what to run
+  image=$2
+  [[ -z "${MODEL_VERSION:-}" ]] || return 0  # an earlier one, which the registry has
+  run docker tag "$1" "$2"
+  run docker push "$2"
+  # By its digest: with other code, the same model is another image under the same name.
+  digests=$(run docker image inspect --format '{{ "{{" }}join .RepoDigests " "}}' "$2")
+  for digest in $digests; do
+    [[ "$digest" != "${2%:*}@"* ]] || image=$digest
+  done
+}
+
+smoke() {  # URL: the test that a local service passes, too
+  run python3 scripts/smoke_test.py "${1:-URL}"
+  [[ "${DRY_RUN:-}" == 1 ]] || echo "serving at $1"
+}
