@@ -177,10 +177,11 @@ def export_again(trained, configure, monkeypatch):
     monkeypatch.setattr(export, "write_onnx", lambda model, ids, path: shutil.copy(written, path))
 
     def export_again(**settings):
-        model, backbone, valid, facts, _ = trained.exported
+        model, *given, facts, _ = trained.exported
+        backbone = given[0]
         changes = {f"train.{name}": value for name, value in settings.items()}
         params = configure({"model.backbone": str(backbone), **changes})
-        return export.export(copy.deepcopy(model), backbone, valid, dict(facts), params)
+        return export.export(copy.deepcopy(model), *given, dict(facts), params)
 
     return export_again
 
@@ -228,6 +229,8 @@ def test_training_leaves_nothing_half_done(trained):
     assert {path.name for path in (trained.folder / "models").iterdir()} == {
         "model.onnx",
         "tokenizer.json",
+        "familiar.json",
+        "reference.csv",
         "manifest.json",
     }
 
