@@ -78,8 +78,7 @@ def test_strange_texts_raise_an_alarm_that_prometheus_sees(
         arguments = f"ARGS=--set serve.log.folder={tmp_path}"
         done = project.run("make", "monitor", arguments, check=False)
         try:
-            assert "make: *** [" in done.stderr
-            assert "Error 3" in done.stderr
+            assert "Error 3" in done.stderr  # as make tells the exit code
             assert "has drifted" in done.stdout
             assert "drift_alarm 1.0" in ask("/metrics")
             verdict = json.loads(project.read("reports/drift.json"))
