@@ -6,6 +6,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
+import urllib.request
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +97,11 @@ class BakedProject:
         """Tell whether the project has such a file."""
         return (self.path / name).is_file()
 
+    @property
+    def package(self):
+        """Return the name of its Python package."""
+        return next((self.path / "src").glob("*/__main__.py")).parent.name
+
     def files(self):
         """Return the relative POSIX paths of all files but git's own."""
         paths = (path.relative_to(self.path) for path in self.path.rglob("*") if path.is_file())
@@ -180,6 +188,14 @@ def make_demo(tmp_path_factory):
     return make_demo
 
 
+# The fixture of each project type.
+DEMOS = {
+    "text-classification": "demo",
+    "forecasting": "forecasting_demo",
+    "document-similarity": "search_demo",
+}
+
+
 @pytest.fixture(scope="session")
 def demo(make_demo):
     """A text classifier, from `make demo`: what was printed, and the project."""
@@ -202,6 +218,39 @@ def free_port():
     """Return a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return probe.getsockname()[1]
+
+
+@contextmanager
+def running(interpreter, package, folder, *options):
+    """Run the server of a project's package in a folder, and yield its URL once it is ready."""
+    port = free_port()
+    command = [interpreter, "-m", package, "serve", *options]
+    server = subprocess.Popen(command, cwd=folder, env=environment(PORT=str(port)))
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while not is_ready(url):
+            assert server.poll() is None, "the server ended by itself"
+            time.sleep(0.05)
+        yield url
+    finally:
+        server.terminate()
+        code = server.wait(timeout=30)
+    assert code == 0 or os.name == "nt"  # there it cannot be told, only ended
+
+
+def is_ready(url):
+    try:
+        return urllib.request.urlopen(f"{url}/ready", timeout=5).status == 200
+    except OSError:
+        return False
+
+
+def ask(url, body=None):
+    """Return the text of an answer; raise an `HTTPError` for any that is not 200."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return response.read().decode()
 
 
 def python(project):
@@ -231,10 +280,9 @@ class Workshop(BakedProject):
 
     def start(self, verb, *arguments, launch=(), **settings):
         """Start a verb in a process group of its own."""
-        package = next((self.demo.path / "src").glob("*/__main__.py")).parent.name
         options = [f"--set={key}={value}" for key, value in {**self.settings, **settings}.items()]
         return subprocess.Popen(
-            [python(self.demo), *launch, "-m", package, verb, *options, *arguments],
+            [python(self.demo), *launch, "-m", self.package, verb, *options, *arguments],
             cwd=self.path,
             env=environment(),
             stdout=subprocess.PIPE,

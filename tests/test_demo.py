@@ -10,14 +10,12 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
-import urllib.error
 import urllib.request
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from conftest import BakedProject, environment, python
+from conftest import BakedProject, python, running
 
 pytestmark = pytest.mark.slow
 
@@ -125,9 +123,8 @@ def test_the_api_runs_where_only_the_serve_extra_is_installed(project, tmp_path)
     assert not re.search(r"^(torch|transformers|pandas|scikit-learn) ", listed, re.MULTILINE)
     for name in ("models", "reports", "params.yaml"):
         (folder / name).symlink_to(project.path / name)
-    package = next((project.path / "src").glob("*/__main__.py")).parent.name
     interpreter = python(BakedProject(folder))
-    with running(interpreter, package, folder) as url:
+    with running(interpreter, project.package, folder) as url:
         page = urllib.request.urlopen(url).read().decode()
         assert "<textarea" in page
         model = json.load(urllib.request.urlopen(f"{url}/model"))
@@ -165,8 +162,7 @@ def test_own_data_takes_nothing_but_parameters(project, tmp_path):
             "train.epochs": "2",
         }
         options = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
-        package = next((mine.path / "src").glob("*/__main__.py")).parent.name
-        verbs = [python(project), "-m", package]
+        verbs = [python(project), "-m", mine.package]
         source = str(mine.path / "src")
         for verb in ("data", "train", "evaluate", "report"):
             done = mine.run(*verbs, verb, *options, check=False, PYTHONPATH=source)
@@ -185,27 +181,3 @@ def serving_files(folder):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-
-
-@contextlib.contextmanager
-def running(interpreter, package, folder, port=8732):
-    """Run a project's server and yield its URL once it is ready."""
-    server = subprocess.Popen(
-        [interpreter, "-m", package, "serve"], cwd=folder, env=environment(PORT=str(port))
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        while not is_ready(url):
-            assert server.poll() is None, "the server ended by itself"
-            time.sleep(0.05)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-def is_ready(url):
-    try:
-        return urllib.request.urlopen(f"{url}/ready", timeout=5).status == 200
-    except (urllib.error.URLError, OSError):
-        return False

@@ -7,20 +7,14 @@ import re
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import docker
 import pytest
-from conftest import free_port, python
+from conftest import DEMOS, ask, free_port, is_ready, python
 
 # Above the base, in megabytes.
 SIZES = {"text-classification": 350, "forecasting": 250, "document-similarity": 350}
-DEMOS = {
-    "text-classification": "demo",
-    "forecasting": "forecasting_demo",
-    "document-similarity": "search_demo",
-}
 RESTRICTED = {
     "read_only": True,
     "tmpfs": {"/tmp": ""},
@@ -118,21 +112,12 @@ def start(engine, name):
             stack.callback(container.remove, v=True, force=True)
             url = f"http://127.0.0.1:{port}"
             deadline = time.monotonic() + 60
-            while True:
-                with contextlib.suppress(OSError):
-                    urllib.request.urlopen(f"{url}/ready").close()
-                    return container, url
+            while not is_ready(url):
                 assert time.monotonic() < deadline, container.logs().decode()[-3000:]
                 time.sleep(0.05)
+            return container, url
 
         yield start
-
-
-def ask(url, body=None):
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as response:
-        return json.load(response)
 
 
 @pytest.mark.slow
@@ -210,4 +195,4 @@ def test_documents_outlive_a_container_that_is_killed(volume, start):
     ask(f"{url}/documents", {"documents": [{"id": "note-1", "title": "", "text": "A badge."}]})
     container.kill()
     _, url = start(volumes=where)
-    assert ask(f"{url}/documents/note-1")["text"] == "A badge."
+    assert json.loads(ask(f"{url}/documents/note-1"))["text"] == "A badge."

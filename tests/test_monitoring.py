@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,13 +16,8 @@ from contextlib import ExitStack, contextmanager
 import promql_parser
 import pytest
 import yaml
-from conftest import CHOICES, Workshop, environment, python
+from conftest import CHOICES, DEMOS, Workshop, environment, free_port, python
 
-DEMOS = {
-    "text-classification": "demo",
-    "forecasting": "forecasting_demo",
-    "document-similarity": "search_demo",
-}
 OF_PROMETHEUS = {"ALERTS", "up"}  # series that come from it, not from the API
 SYMBOLS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
 PLUGINS = [f"/usr/{place}/docker/cli-plugins" for place in ("local/lib", "libexec", "lib")]
@@ -207,11 +201,6 @@ def running(command, folder, **variables):
         process.wait(timeout=30)
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
-
-
 def settle(value, expected):
     """Wait until a value is what it should be; fail with what it is instead."""
     deadline = time.monotonic() + SECONDS
@@ -230,8 +219,7 @@ class Service:
         self.port = free_port()
 
     def running(self):
-        package = next((self.workshop.demo.path / "src").glob("*/__main__.py")).parent.name
-        command = [python(self.workshop.demo), "-m", package, "serve"]
+        command = [python(self.workshop.demo), "-m", self.workshop.package, "serve"]
         return running(command, self.workshop.path, PORT=str(self.port))
 
     def find_drift(self, is_alarm):

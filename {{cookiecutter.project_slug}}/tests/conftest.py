@@ -1,5 +1,5 @@
-"""What the tests of every project type share; `page_fixtures.py` has what those of the page need,
-and `type_fixtures.py` what this type adds.
+"""What the tests of every project type share; `api_fixtures.py` and `page_fixtures.py` have what
+those of the API and of the page need, and `type_fixtures.py` what this type adds.
 
 Each test works in a folder of its own with settings of its own: none needs the project's data or
 models, and none touches them.
@@ -20,7 +20,7 @@ from {{cookiecutter.package_name}} import config
 from {{cookiecutter.package_name}}.__main__ import main
 from {{cookiecutter.package_name}}.params import Params
 
-pytest_plugins = ["page_fixtures", "type_fixtures"]
+pytest_plugins = ["api_fixtures", "page_fixtures", "type_fixtures"]
 
 PROJECT = Path(__file__).resolve().parents[1]
 

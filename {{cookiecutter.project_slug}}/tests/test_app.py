@@ -6,12 +6,12 @@ import logging
 import re
 import signal
 import threading
-import time
 from collections import Counter
 from types import SimpleNamespace
 
 import httpx
 import pytest
+from api_fixtures import wait_until_ready
 from fastapi.testclient import TestClient
 
 from {{cookiecutter.package_name}} import artifacts
@@ -53,15 +53,8 @@ def application(model, write_params):
 def client(application):
     """A client of the started application, its model loaded."""
     with TestClient(application) as client:
-        wait_until_ready(client)
+        wait_until_ready(client, seconds=30)
         yield client
-
-
-def wait_until_ready(client):
-    deadline = time.monotonic() + 30
-    while client.get("/ready").status_code != 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def count_of(client, route, status):
@@ -83,7 +76,7 @@ def test_it_is_alive_at_once_and_ready_once_the_model_is_loaded(application, mod
             assert int(answer.headers["Retry-After"]) >= 1
             assert "loading" in answer.json()["detail"]
         model.may_load.set()
-        wait_until_ready(client)
+        wait_until_ready(client, seconds=30)
         assert client.get("/ready").json() == {"status": "ready", "model_version": VERSION}
 
 

@@ -57,6 +57,15 @@ def write_manifest(folder: Path, names: list[str], facts: dict[str, Any]) -> dic
     return manifest
 
 
+def read_metrics(version: str) -> dict[str, Any] | None:
+    """Return what the test set said of exactly this model, or None if it has not been evaluated."""
+    try:
+        metrics = json.loads(METRICS.read_text(encoding="utf-8"))
+        return metrics if metrics["model_version"] == version and "model" in metrics else None
+    except (OSError, ValueError, TypeError, KeyError):  # not evaluated, or half copied
+        return None
+
+
 def read_manifest(folder: Path, made_by: str) -> dict[str, Any]:
     """Return the manifest of `folder` once every file it lists has the hash it states.
 

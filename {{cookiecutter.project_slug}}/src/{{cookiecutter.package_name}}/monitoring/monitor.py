@@ -1,6 +1,5 @@
 """The monitor verb: has what is served moved away from what the model was trained on?"""
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -36,7 +35,10 @@ def run(params: Params) -> int:
         )
     findings = drift.compare(expected, window, params.monitor)
     refusals = refused_share(found, params)
-    quality = live_quality(found.answers, params.monitor.labels, held_out(model["version"]), params)
+    held_out = artifacts.read_metrics(model["version"])
+    if held_out is None:
+        raise UserError(f"{METRICS}: is not of model {model['version']}; run evaluate first")
+    quality = live_quality(found.answers, params.monitor.labels, held_out, params)
     drifted = [one for one in findings if one.is_alarm]
     reasons = [f"{one.signal} has drifted (effect {one.effect:.2f})" for one in drifted]
     if refusals["is_alarm"]:
@@ -74,17 +76,6 @@ def refused_share(found: Served, params: Params) -> dict[str, Any]:
         "p_value": float(test.pvalue),
         "is_alarm": bool(test.pvalue < params.monitor.significance),
     }
-
-
-def held_out(version: str) -> dict[str, Any]:
-    """Return what the test set said of exactly this model."""
-    try:
-        metrics = json.loads(METRICS.read_text(encoding="utf-8"))
-        if metrics["model_version"] == version:
-            return metrics
-    except (OSError, ValueError, KeyError):
-        pass
-    raise UserError(f"{METRICS}: is not of model {version}; run evaluate first")
 
 
 def table(findings: list[drift.Finding]) -> str:

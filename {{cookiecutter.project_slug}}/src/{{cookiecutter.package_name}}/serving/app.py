@@ -1,7 +1,6 @@
 """The API, whatever it serves: `predictor.py` holds the model and `routes.py` what it answers."""
 
 import asyncio
-import json
 import logging
 import signal
 from collections.abc import AsyncIterator
@@ -20,7 +19,7 @@ from starlette.exceptions import HTTPException
 
 from .. import cores
 from ..about import about_project
-from ..artifacts import METRICS, MODELS
+from ..artifacts import MODELS, read_metrics
 from ..errors import UserError
 from ..params import Params
 from .batching import Batcher, OverloadError, give_way
@@ -52,7 +51,7 @@ def create_app(params: Params, models: Path = MODELS) -> FastAPI:
     # FastAPI whose /docs needs no content delivery network.
     app = FastAPIOffline(title=params.serve.title, version=about["Version"], lifespan=lifespan)
     app.description = about["Summary"]
-    app.state.predictor = app.state.batcher = app.state.log = None
+    app.state.predictor = app.state.batcher = app.state.log = app.state.verdict = None
     app.state.has_failed = False
     app.add_middleware(Middleware, max_body_bytes=params.serve.max_body_bytes)
     app.add_exception_handler(RequestValidationError, _unfit)
@@ -82,20 +81,21 @@ def create_app(params: Params, models: Path = MODELS) -> FastAPI:
     @app.get("/model", tags=["operation"], responses=NOT_READY)
     async def model(predictor: Model) -> dict[str, Any]:
         """Which model answers, what it was trained on, and how it did on the held-out test set."""
+        metrics = read_metrics(predictor.version)
         return {
             "name": params.serve.title,
             "problem": about["Summary"],
             "model_version": predictor.version,
             "data_sha256": predictor.manifest["data_sha256"],
-            "metrics": _held_out_metrics(predictor.version),
+            "metrics": metrics and metrics["model"],
             "examples": params.serve.examples,
         }
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         text = generate_latest()
-        if app.state.predictor:
-            text += generate_latest(Verdict(app.state.predictor.version).registry)
+        if app.state.verdict:
+            text += generate_latest(app.state.verdict.registry)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     return app
@@ -112,6 +112,7 @@ async def _load(app: FastAPI, models: Path, params: Params) -> None:
             params.serve.log, predictor.version, observer(predictor, models)
         )
         app.state.batcher = Batcher(predictor, workers, MAX_COST, max_wait)
+        app.state.verdict = Verdict(predictor.version)
         app.state.predictor = predictor
         log.info("model %s is ready on %d threads", predictor.version, workers)
     except UserError as error:
@@ -119,15 +120,6 @@ async def _load(app: FastAPI, models: Path, params: Params) -> None:
         log.critical("%s", error)
         app.state.has_failed = True
         signal.raise_signal(signal.SIGTERM)
-
-
-def _held_out_metrics(version: str) -> dict[str, float] | None:
-    """Return the metrics of exactly this model, or None if it has not been evaluated."""
-    try:
-        metrics = json.loads(METRICS.read_text(encoding="utf-8"))
-        return metrics["model"] if metrics["model_version"] == version else None
-    except (OSError, ValueError, TypeError, KeyError):  # not evaluated, or half copied
-        return None
 
 
 async def _unfit(request: Request, error: Any) -> JSONResponse:

@@ -1,8 +1,6 @@
 """What may happen to the queries that are sent, to see whether `monitor` notices."""
 
-import re
 from collections.abc import Callable
-from pydoc_data.topics import topics
 from random import Random
 from typing import Any
 
@@ -10,8 +8,7 @@ from {{ cookiecutter.package_name }}.params import Params
 from {{ cookiecutter.package_name }}.serving.predictor import Predictor
 
 from . import rivals
-
-SENTENCE = re.compile(r"(?<=[.!?])\s+")
+from .text_shifts import another_subject, two_in_one
 
 
 def inputs(params: Params) -> list[str]:
@@ -22,22 +19,6 @@ def inputs(params: Params) -> list[str]:
 def answers(predictor: Predictor, queries: list[str]) -> list[list[dict[str, Any]]]:
     """Return what is found for each query."""
     return [answer["results"] for answer in predictor.predict(queries)]
-
-
-def another_subject(queries: list[str], random: Random) -> list[str]:
-    """Replace half of the queries by sentences of Python's reference."""
-    sentences = [
-        " ".join(sentence.split())
-        for topic in topics.values()
-        for sentence in SENTENCE.split(topic)
-        if 40 < len(sentence) < 300
-    ]
-    return [random.choice(sentences) if random.random() < 0.5 else query for query in queries]
-
-
-def two_in_one(queries: list[str], random: Random) -> list[str]:
-    """Put another query behind each."""
-    return [f"{query} {random.choice(queries)}" for query in queries]
 
 
 def keywords(queries: list[str], random: Random) -> list[str]:

@@ -13,24 +13,14 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 import uvicorn
-from fastapi.testclient import TestClient
+from api_fixtures import ready_client
 
 from {{cookiecutter.package_name}}.errors import UserError
-from {{cookiecutter.package_name}}.serving.app import create_app
 from {{cookiecutter.package_name}}.serving.predictor import Predictor
 
 JSON = {"Content-Type": "application/json"}
 ODD = "\ud800"  # half of a pair: JSON can spell it, UTF-8 cannot
 KITE = {"id": "kite", "title": "Flying kites", "text": "A kite climbs best in a steady breeze."}
-
-
-def start(stack, params, models):
-    client = stack.enter_context(TestClient(create_app(params, models)))
-    deadline = time.monotonic() + 60
-    while client.get("/ready").status_code != 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return client
 
 
 @pytest.fixture
@@ -40,7 +30,7 @@ def serve(trained, configure):
 
         def serve(models=trained.folder / "models", **settings):
             changes = {f"serve.{name}": value for name, value in settings.items()}
-            return start(stack, configure(changes), models)
+            return stack.enter_context(ready_client(configure(changes), models))
 
         yield serve
 
@@ -56,8 +46,8 @@ def reader(trained):
     """A client of the API whose documents do not change."""
     settings = trained.params.serve.model_copy(update={"changes": None})
     params = trained.params.model_copy(update={"serve": settings})
-    with ExitStack() as stack:
-        yield start(stack, params, trained.folder / "models")
+    with ready_client(params, trained.folder / "models") as client:
+        yield client
 
 
 def search(client, query, **more):
@@ -441,14 +431,12 @@ def test_the_largest_request_there_may_be_is_answered(client):
 @pytest.mark.parametrize("changes", ["changes/documents.sqlite", "deep/er/x.db"])
 def test_changes_survive_a_restart(changes, trained, configure):
     params = configure({"serve.changes": changes})
-    with ExitStack() as stack:
-        client = start(stack, params, trained.folder / "models")
+    with ready_client(params, trained.folder / "models") as client:
         put(client, KITE, {"id": "snow", "text": "An igloo."}, {"id": "gone", "text": "x"})
         for one in ("tap", "gone"):
             client.delete(address(one))
         before = search(client, "kite snow tap", k=100)
-    with ExitStack() as stack:
-        client = start(stack, params, trained.folder / "models")
+    with ready_client(params, trained.folder / "models") as client:
         assert search(client, "kite snow tap", k=100) == before
         assert client.get("/documents/snow").json()["text"] == "An igloo."
         assert [is_there(client, one) for one in ("kite", "tap", "gone")] == [True, False, False]

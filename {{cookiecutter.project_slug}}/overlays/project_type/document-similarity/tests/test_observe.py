@@ -1,20 +1,14 @@
 """What is measured of queries and answers, and what it tells once they are judged."""
 
-import json
-import time
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
-from fastapi.testclient import TestClient
 from sklearn.metrics import ndcg_score
 
 from {{cookiecutter.package_name}} import artifacts
 from {{cookiecutter.package_name}}.data.prepare import read_split
 from {{cookiecutter.package_name}}.errors import UserError
 from {{cookiecutter.package_name}}.monitoring import quality, reference
-from {{cookiecutter.package_name}}.serving.app import create_app
 from {{cookiecutter.package_name}}.serving.observe import observer
 
 HELD_OUT = {"model": {"ndcg_at_10": 0.7}, "intervals_95": {"ndcg_at_10": [0.65, 0.75]}}
@@ -70,19 +64,12 @@ def test_without_queries_there_is_no_reference_and_it_is_said(unjudged):
         reference.read(unjudged.folder / "models")
 
 
-def test_searches_are_logged_and_looking_for_the_likes_of_a_document_is_not(trained):
-    settings = trained.params.serve.log.model_copy(update={"folder": "kept", "sample": 1.0})
-    serve = trained.params.serve.model_copy(update={"log": settings, "changes": None})
-    params = trained.params.model_copy(update={"serve": serve})
-    with TestClient(create_app(params, trained.folder / "models")) as client:
-        deadline = time.monotonic() + 60
-        while client.get("/ready").status_code != 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        body = {"query": "My kitchen tap drips all night."}
+def test_searches_are_logged_and_looking_for_the_likes_of_a_document_is_not(logged):
+    body = {"query": "My kitchen tap drips all night."}
+    with logged(changes=None) as (client, lines):
         answer = client.post("/search", json=body, headers={"X-Request-ID": "mine"})
         assert client.post("/search", json={"document_id": "tap"}).status_code == 200
-    [line] = [json.loads(line) for line in Path("kept/predictions.jsonl").read_text().splitlines()]
+    [line] = lines
     assert (line["id"], line["input"]) == ("mine/0", body["query"])
     assert line["answer"]["ids"] == [result["id"] for result in answer.json()["results"]]
 
@@ -127,15 +114,8 @@ def test_without_labels_nothing_is_said(configure):
         ("id,document_id,relevance\nr0/0,right,very\n", "cannot be read"),
     ],
 )
-def test_judgements_that_do_not_fit_are_refused_by_name(content, reason, configure):
-    params = configure({})
-    answers = made_up(0)
-    Path("came.csv").unlink()
-    if content is not None:
-        Path("came.csv").write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match=reason) as raised:
-        quality.live_quality(answers, "came.csv", HELD_OUT, params)
-    assert str(raised.value).startswith("monitor.labels: ")
+def test_judgements_that_do_not_fit_are_refused_by_name(content, reason, refused_labels):
+    refused_labels(content, reason, made_up(0), HELD_OUT)
 
 
 def test_a_model_that_was_never_evaluated_has_nothing_to_compare_with(configure):

@@ -8,13 +8,12 @@ import numpy as np
 
 from {{ cookiecutter.package_name }}.artifacts import PROCESSED, read_manifest
 from {{ cookiecutter.package_name }}.data.prepare import read_series
-from {{ cookiecutter.package_name }}.evaluation.rolling import origins
+from {{ cookiecutter.package_name }}.evaluation.rolling import origins, spread
 from {{ cookiecutter.package_name }}.features import Shape, Windows
 from {{ cookiecutter.package_name }}.params import Params
-from {{ cookiecutter.package_name }}.serving.predictor import Predictor, Question
+from {{ cookiecutter.package_name }}.serving.predictor import Predictor, Question, questions_of
 
 MOST = 1_200  # windows
-BATCH = 256
 
 
 def inputs(params: Params) -> list[Question]:
@@ -23,17 +22,12 @@ def inputs(params: Params) -> list[Question]:
     shape = Shape(**data["shape"])
     windows = Windows(read_series(shape, "train", "valid"), shape)
     start, end = (np.datetime64(data["starts"][name], "s") for name in ("valid", "test"))
-    which, at = origins(windows, start, end)
-    rows = np.linspace(0, len(at) - 1, min(len(at), MOST)).astype(int)
-    return [
-        Question(windows.before(which[row], at[row]), shape.horizon, shape.horizon) for row in rows
-    ]
+    return questions_of(windows, *spread(origins(windows, start, end), MOST))
 
 
 def answers(predictor: Predictor, questions: list[Question]) -> list[np.ndarray]:
     """Return the quantiles of each forecast."""
-    parts = range(0, len(questions), BATCH)
-    return [one for at in parts for one in predictor.answer(questions[at : at + BATCH])]
+    return predictor.answer_many(questions)
 
 
 def changed(change: Callable[[np.ndarray, Random], np.ndarray]) -> Callable:

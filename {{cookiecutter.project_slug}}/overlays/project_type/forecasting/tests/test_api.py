@@ -2,25 +2,18 @@
 
 import math
 import shutil
-import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 import uvicorn
-from fastapi.testclient import TestClient
-
-from {{cookiecutter.package_name}}.serving.app import create_app
+from api_fixtures import ready_client
 
 
 @pytest.fixture(scope="module")
 def client(trained):
     """A client of the API with the trained model."""
-    with TestClient(create_app(trained.params, trained.folder / "models")) as client:
-        deadline = time.monotonic() + 60
-        while client.get("/ready").status_code != 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+    with ready_client(trained.params, trained.folder / "models") as client:
         yield client
 
 

@@ -1,19 +1,13 @@
 """What is measured of series and forecasts, and what it tells once the future has come."""
 
-import json
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from fastapi.testclient import TestClient
 
 from {{cookiecutter.package_name}} import artifacts
-from {{cookiecutter.package_name}}.errors import UserError
 from {{cookiecutter.package_name}}.monitoring import quality, reference
-from {{cookiecutter.package_name}}.serving.app import create_app
 from {{cookiecutter.package_name}}.serving.observe import observer
 from {{cookiecutter.package_name}}.serving.predictor import Question
 
@@ -83,17 +77,10 @@ def test_the_reference_holds_windows_of_the_validation_block(trained):
     assert np.isfinite(table.to_numpy()).all()
 
 
-def test_what_is_served_is_logged(trained):
-    settings = trained.params.serve.log.model_copy(update={"folder": "kept", "sample": 1.0})
-    serve = trained.params.serve.model_copy(update={"log": settings})
-    params = trained.params.model_copy(update={"serve": serve})
-    with TestClient(create_app(params, trained.folder / "models")) as client:
-        deadline = time.monotonic() + 60
-        while client.get("/ready").status_code != 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+def test_what_is_served_is_logged(logged):
+    with logged() as (client, lines):
         answer = client.post("/forecast", json={}, headers={"X-Request-ID": "mine"})
-    [line] = [json.loads(line) for line in Path("kept/predictions.jsonl").read_text().splitlines()]
+    [line] = lines
     assert line["id"] == "mine/0"
     steps = answer.json()["forecast"]
     assert [moment for moment, _ in line["answer"]["forecast"]] == [step["ds"] for step in steps]
@@ -152,12 +139,5 @@ def test_without_labels_nothing_is_said(configure):
         ("ds,y\n2024-03-01,1\n", "no forecast's moments whole"),
     ],
 )
-def test_outcomes_that_do_not_fit_are_refused_by_name(content, reason, configure):
-    params = configure({})
-    answers = made_up(0.1)
-    Path("came.csv").unlink()
-    if content is not None:
-        Path("came.csv").write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match=reason) as raised:
-        quality.live_quality(answers, "came.csv", HELD_OUT, params)
-    assert str(raised.value).startswith("monitor.labels: ")
+def test_outcomes_that_do_not_fit_are_refused_by_name(content, reason, refused_labels):
+    refused_labels(content, reason, made_up(0.1), HELD_OUT)

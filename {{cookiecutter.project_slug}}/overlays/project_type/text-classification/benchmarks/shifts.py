@@ -1,8 +1,6 @@
 """What may happen to the texts that are sent, to see whether `monitor` notices."""
 
-import re
 from collections.abc import Callable
-from pydoc_data.topics import topics
 from random import Random
 from typing import Any
 
@@ -10,7 +8,7 @@ from {{ cookiecutter.package_name }}.data.prepare import read_split
 from {{ cookiecutter.package_name }}.params import Params
 from {{ cookiecutter.package_name }}.serving.predictor import Predictor
 
-SENTENCE = re.compile(r"(?<=[.!?])\s+")
+from .text_shifts import another_subject, two_in_one
 
 
 def inputs(params: Params) -> list[str]:
@@ -21,22 +19,6 @@ def inputs(params: Params) -> list[str]:
 def answers(predictor: Predictor, texts: list[str]) -> list[dict[str, Any]]:
     """Return what the model says of each text."""
     return predictor.answer(predictor.prepare(texts))
-
-
-def another_subject(texts: list[str], random: Random) -> list[str]:
-    """Replace half of the texts by sentences of Python's reference."""
-    sentences = [
-        " ".join(sentence.split())
-        for topic in topics.values()
-        for sentence in SENTENCE.split(topic)
-        if 40 < len(sentence) < 300
-    ]
-    return [random.choice(sentences) if random.random() < 0.5 else text for text in texts]
-
-
-def two_in_one(texts: list[str], random: Random) -> list[str]:
-    """Put another text behind each."""
-    return [f"{text} {random.choice(texts)}" for text in texts]
 
 
 def typing_errors(texts: list[str], random: Random) -> list[str]:

@@ -2,14 +2,11 @@
 
 import json
 import shutil
-import time
 from pathlib import Path
 
 import pytest
 import uvicorn
-from fastapi.testclient import TestClient
-
-from {{cookiecutter.package_name}}.serving.app import create_app
+from api_fixtures import ready_client
 
 TEXTS = ["The tap in the bathroom leaks.", "I forgot the password of my account."]
 ODD = "\ud800"  # half of a pair: JSON can spell it, UTF-8 cannot
@@ -18,11 +15,7 @@ ODD = "\ud800"  # half of a pair: JSON can spell it, UTF-8 cannot
 @pytest.fixture(scope="module")
 def client(trained):
     """A client of the API with the trained model."""
-    with TestClient(create_app(trained.params, trained.folder / "models")) as client:
-        deadline = time.monotonic() + 60
-        while client.get("/ready").status_code != 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+    with ready_client(trained.params, trained.folder / "models") as client:
         yield client
 
 

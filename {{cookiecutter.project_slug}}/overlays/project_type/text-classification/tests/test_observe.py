@@ -1,20 +1,13 @@
 """What is measured of texts and labels, and what it tells once labels arrive."""
 
-import json
-import time
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
-from fastapi.testclient import TestClient
 from sklearn.metrics import f1_score
 
 from {{cookiecutter.package_name}} import artifacts
 from {{cookiecutter.package_name}}.data.prepare import read_split
-from {{cookiecutter.package_name}}.errors import UserError
 from {{cookiecutter.package_name}}.monitoring import quality, reference
-from {{cookiecutter.package_name}}.serving.app import create_app
 from {{cookiecutter.package_name}}.serving.observe import Observer
 
 TEXTS = ["The tap in the bathroom leaks.", "I forgot the password of my account."]
@@ -76,19 +69,11 @@ def test_the_reference_holds_the_signals_of_validation_texts(observe, trained, m
         assert row == pytest.approx(expected, abs=1e-3)
 
 
-def test_what_is_served_is_logged_with_the_id_that_the_client_knows(trained):
-    settings = trained.params.serve.log.model_copy(update={"folder": "kept", "sample": 1.0})
-    serve = trained.params.serve.model_copy(update={"log": settings})
-    params = trained.params.model_copy(update={"serve": serve})
-    with TestClient(create_app(params, trained.folder / "models")) as client:
-        deadline = time.monotonic() + 60
-        while client.get("/ready").status_code != 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+def test_what_is_served_is_logged_with_the_id_that_the_client_knows(logged):
+    with logged() as (client, lines):
         answer = client.post("/predict", json={"texts": TEXTS}, headers={"X-Request-ID": "mine"})
         assert answer.status_code == 200
         assert client.post("/predict", json={"texts": [""]}).status_code == 422
-    lines = [json.loads(line) for line in Path("kept/predictions.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines[:2]] == ["mine/0", "mine/1"]
     assert [line["input"] for line in lines[:2]] == TEXTS
     labels = [prediction["label"] for prediction in answer.json()["predictions"]]
@@ -140,12 +125,6 @@ def test_without_labels_nothing_is_said(configure):
         ("id,label\nr0/0,kitchen\n", "has 'kitchen'; the labels are"),
     ],
 )
-def test_labels_that_do_not_fit_are_refused_by_name(content, reason, configure):
-    params = configure({})
+def test_labels_that_do_not_fit_are_refused_by_name(content, reason, refused_labels):
     answers, _, _ = made_up(3, 1.0)
-    Path("came.csv").unlink()
-    if content is not None:
-        Path("came.csv").write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match=reason) as raised:
-        quality.live_quality(answers, "came.csv", HELD_OUT, params)
-    assert str(raised.value).startswith("monitor.labels: ")
+    refused_labels(content, reason, answers, HELD_OUT)

@@ -30,6 +30,13 @@ def origins(
     return which, places
 
 
+def spread(whole: Origins, most: int) -> Origins:
+    """Return at most so many of the windows, evenly spread; all of them if they are no more."""
+    which, at = whole
+    rows = np.linspace(0, len(at) - 1, min(len(at), most)).astype(int)
+    return which[rows], at[rows]
+
+
 def batches(whole: Origins, size: int = 512) -> Iterator[Origins]:
     """Yield the windows in order, in batches of about one size, `size` at most."""
     which, at = whole

@@ -80,6 +80,11 @@ class Predictor(Exported):
         together = np.concatenate(whole, axis=1)
         return [rows[: question.h] for rows, question in zip(together, questions, strict=True)]
 
+    def answer_many(self, questions: list[Question]) -> list[np.ndarray]:
+        """Return quantiles for each of any number of questions, a part at a time."""
+        parts = range(0, len(questions), BATCH_SIZE)
+        return [one for at in parts for one in self.answer(questions[at : at + BATCH_SIZE])]
+
     def forecast(self, question: Question) -> list[dict[str, Any]]:
         """Return ds, y_hat and the intervals of each step that one question asks for."""
         [quantiles] = self.answer([question])
@@ -93,6 +98,13 @@ class Predictor(Exported):
             known = ", ".join(map(repr, list(self.stored)[:5]))
             raise UserError(f"{unknown[0]!r}: no such series is stored; there are {known}")
         return [self.forecast(Question(self.stored[name], horizon, horizon)) for name in names]
+
+
+def questions_of(windows: Windows, which: np.ndarray, at: np.ndarray) -> list[Question]:
+    """Return what a client would ask at the origin of each window: index `at` of series `which`."""
+    horizon = windows.shape.horizon
+    cut = [windows.before(*window) for window in zip(which, at, strict=True)]
+    return [Question(series, horizon, horizon) for series in cut]
 
 
 def rows_of(

@@ -13,12 +13,12 @@ from torch import nn
 from .. import artifacts
 from ..data.prepare import HISTORY
 from ..errors import UserError
-from ..evaluation.rolling import Origins, batches
+from ..evaluation.rolling import Origins, batches, spread
 from ..features import Windows
 from ..monitoring import reference
 from ..params import Params
 from ..serving.observe import observer
-from ..serving.predictor import Predictor, Question
+from ..serving.predictor import Predictor, questions_of
 from . import onnx_file
 from .calibration import margins
 from .model import LEVELS, Forecaster
@@ -28,7 +28,6 @@ MAX_DIFFERENCE = 1e-3  # of a quantile, as a share of the mean value of its wind
 WORKSHOP = Path(".cache/export")
 WEIGHTS = Path(".cache/trained.safetensors")  # for the benchmark, which serves torch as well
 COMPARED = 1024  # windows, at most
-BATCH = 256
 
 
 class Served(nn.Module):
@@ -74,8 +73,7 @@ def export(
     shutil.copyfile(artifacts.PROCESSED / HISTORY, WORKSHOP / HISTORY)
     write_onnx(served, windows, valid, WORKSHOP / "model.onnx")
     predictor = Predictor(WORKSHOP, facts, params.serve)
-    rows = np.linspace(0, len(valid[0]) - 1, min(len(valid[0]), COMPARED)).astype(int)
-    inputs = windows.inputs(valid[0][rows], valid[1][rows])
+    inputs = windows.inputs(*spread(valid, COMPARED))
     with torch.inference_mode():
         trained = served(*map(torch.from_numpy, inputs)).numpy()
     level = np.abs(inputs.history).mean(axis=1)[:, None, None] + 1e-12
@@ -107,15 +105,9 @@ def predict(model: Forecaster, windows: Windows, whole: Origins) -> tuple[np.nda
 
 def write_reference(predictor: Predictor, windows: Windows, valid: Origins) -> None:
     """Write what `monitor` compares with: the signals of windows of the validation block."""
-    count = min(len(valid[0]), reference.MAX_ROWS)
-    rows = np.linspace(0, len(valid[0]) - 1, count).astype(int)
-    horizon, observe = windows.shape.horizon, observer(predictor, WORKSHOP)
-    signals = []
-    for batch in np.array_split(rows, -(-count // BATCH)):
-        cut = [windows.before(*one) for one in zip(valid[0][batch], valid[1][batch], strict=True)]
-        questions = [Question(series, horizon, horizon) for series in cut]
-        answers = predictor.answer(questions)
-        signals += [observe(*pair).signals for pair in zip(questions, answers, strict=True)]
+    questions = questions_of(windows, *spread(valid, reference.MAX_ROWS))
+    answers, observe = predictor.answer_many(questions), observer(predictor, WORKSHOP)
+    signals = [observe(*pair).signals for pair in zip(questions, answers, strict=True)]
     reference.write(WORKSHOP, signals)
 
 

@@ -57,10 +57,13 @@ class Predictor(Exported):
         return softmax(self.logits(ids))
 
     def answer(self, ids: list[Ids]) -> list[dict[str, Any]]:
+        """Return what to say of each text."""
+        return self.describe(*self.compute(ids))
+
+    def describe(self, logits: np.ndarray, embeddings: np.ndarray) -> list[dict[str, Any]]:
         """Return label, confidence, probabilities by label and needs_review for each text, and its
         embedding, which no client gets: `monitor` compares it with those of training.
         """
-        logits, embeddings = self.compute(ids)
         return [
             {
                 "label": self.labels[row.argmax()],

@@ -5,7 +5,7 @@ import shutil
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +34,16 @@ WORKSHOP = Path(".cache/export")
 WEIGHTS = Path(".cache/trained.safetensors")  # for the benchmark, which serves torch as well
 
 
+class Measured(NamedTuple):
+    """A model file, loaded, and what it computes of the validation set."""
+
+    folder: Path
+    predictor: Predictor
+    logits: np.ndarray  # (rows, classes)
+    embeddings: np.ndarray  # (rows, hidden)
+    facts: dict[str, float]  # its size, its speed on one thread, its accuracy
+
+
 def export(
     model: Classifier,
     backbone: Path,
@@ -57,57 +67,56 @@ def export(
         trained = model.head(embeddings).numpy()
 
     shutil.rmtree(WORKSHOP, ignore_errors=True)  # what a killed run left
-    fp32, int8 = WORKSHOP / "fp32", WORKSHOP / "int8"
-    for folder in (fp32, int8):
+    folders = WORKSHOP / "fp32", WORKSHOP / "int8"
+    for folder in folders:
         folder.mkdir(parents=True)
         shutil.copyfile(backbone / "tokenizer.json", folder / "tokenizer.json")
-    write_onnx(model, valid.ids[:2], fp32 / "model.onnx")
-    write_int8(fp32 / "model.onnx", int8 / "model.onnx")
-    measured = [measure(folder, valid, facts, params) for folder in (fp32, int8)]
-    (served, fp32_facts), (served_int8, int8_facts) = measured
-    facts["fp32"], facts["int8"] = fp32_facts, int8_facts
-    difference = float(np.abs(served - trained).max())
+    write_onnx(model, valid.ids[:2], folders[0] / "model.onnx")
+    write_int8(*(folder / "model.onnx" for folder in folders))
+    fp32, int8 = (measure(folder, valid, facts, params) for folder in folders)
+    facts["fp32"], facts["int8"] = fp32.facts, int8.facts
+    difference = float(np.abs(fp32.logits - trained).max())
     if not difference <= MAX_DIFFERENCE:
         raise UserError(f"export: a logit of ONNX differs from torch's by {difference}")
     facts["onnx"] = {
         "max_difference": difference,
-        "accuracy_lost": accuracy(trained, targets) - fp32_facts["accuracy"],
+        "accuracy_lost": accuracy(trained, targets) - fp32.facts["accuracy"],
     }
-    int8_loss = fp32_facts["accuracy"] - int8_facts["accuracy"]
+    int8_loss = fp32.facts["accuracy"] - int8.facts["accuracy"]
     chosen = fp32
     if params.train.int8 and int8_loss <= MAX_INT8_LOSS:
-        chosen, served = int8, served_int8
+        chosen = int8
     elif params.train.int8:
         print(f"train.int8: not taken, it loses {int8_loss:.2%} of accuracy on the validation set")
 
-    confidence, is_right = softmax(served).max(axis=1), served.argmax(axis=1) == targets
+    confidence = softmax(chosen.logits).max(axis=1)
+    is_right = chosen.logits.argmax(axis=1) == targets
     precision = params.train.review_precision
-    facts["precision"] = chosen.name
+    facts["precision"] = chosen.folder.name
     facts["review"] = {
         "target_precision": precision,
         "threshold": review_threshold(confidence, is_right, precision),
     }
-    facts["version"] = artifacts.sha256(chosen / "model.onnx")[:12]
-    write_reference(chosen, train, valid, facts, params)
+    facts["version"] = artifacts.sha256(chosen.folder / "model.onnx")[:12]
+    write_reference(chosen, train, valid)
     for name in FILES:
-        artifacts.write_atomic(artifacts.MODELS / name, partial(shutil.copyfile, chosen / name))
+        artifacts.write_atomic(
+            artifacts.MODELS / name, partial(shutil.copyfile, chosen.folder / name)
+        )
     save_file(model.state_dict(), WEIGHTS, {"version": facts["version"]})
     shutil.rmtree(WORKSHOP)
     return artifacts.write_manifest(artifacts.MODELS, FILES, facts)
 
 
-def write_reference(
-    folder: Path, train: Examples, valid: Examples, facts: dict[str, Any], params: Params
-) -> None:
+def write_reference(chosen: Measured, train: Examples, valid: Examples) -> None:
     """Write what `monitor` compares with: words and embeddings of `train`, signals of `valid`."""
-    predictor = Predictor(folder, facts, params.serve)
     some = np.linspace(0, len(train.ids) - 1, min(len(train.ids), MAX_EMBEDDED)).astype(int)
-    write_familiar(folder, train.texts, predictor.compute([train.ids[row] for row in some])[1])
-    observe = Observer(folder)
-    texts, ids = valid.texts[:MAX_ROWS], valid.ids[:MAX_ROWS]
-    answers = predictor.answer(ids)
-    signals = [observe(*pair).signals for pair in zip(texts, answers, strict=True)]
-    reference.write(folder, signals)
+    _, embeddings = chosen.predictor.compute([train.ids[row] for row in some])
+    write_familiar(chosen.folder, train.texts, embeddings)
+    observe = Observer(chosen.folder)
+    answers = chosen.predictor.describe(chosen.logits, chosen.embeddings)
+    pairs = zip(valid.texts[:MAX_ROWS], answers, strict=False)
+    reference.write(chosen.folder, [observe(*pair).signals for pair in pairs])
 
 
 class Served(nn.Module):
@@ -143,21 +152,18 @@ def write_int8(fp32: Path, int8: Path) -> None:
     logging.disable(logging.NOTSET)
 
 
-def measure(
-    folder: Path, valid: Examples, facts: dict[str, Any], params: Params
-) -> tuple[np.ndarray, dict[str, float]]:
-    """Return the logits (rows, classes) of a model file on `valid`, its size, its speed on one
-    thread, and its accuracy.
-    """
+def measure(folder: Path, valid: Examples, facts: dict[str, Any], params: Params) -> Measured:
+    """Load a model file as the API does, but on one thread, and use it on `valid`."""
     predictor = Predictor(folder, facts, params.serve.model_copy(update={"threads": 1}))
     start = time.perf_counter()
-    logits = predictor.logits(valid.ids)
+    logits, embeddings = predictor.compute(valid.ids)
     seconds = time.perf_counter() - start
-    return logits, {
+    size = {
         "megabytes": round((folder / "model.onnx").stat().st_size / 1e6, 1),
         "milliseconds_a_text": round(1000 * seconds / len(valid.ids), 2),
         "accuracy": accuracy(logits, valid.targets.numpy()),
     }
+    return Measured(folder, predictor, logits, embeddings, size)
 
 
 def accuracy(logits: np.ndarray, targets: np.ndarray) -> float:
