@@ -25,7 +25,7 @@ from .criteria import CRITERIA, GROUPS
 from .origin import RECORD
 from .project import Project, part
 
-__all__ = ["GROUPS", "RECORD", "Project", "findings", "part", "review"]
+__all__ = ["CRITERIA", "GROUPS", "RECORD", "Project", "findings", "part", "review"]
 
 CHECKS = (problem, pipeline, evaluation, endpoint, readme, engineering, operation, own_work, rerun)
 
