@@ -1,11 +1,13 @@
 """The hooks' own rules and steps, without cookiecutter and without git."""
 
+import hashlib
 import importlib.util
+import json
 import subprocess
 import sys
 
 import pytest
-from conftest import CHOICES, TEMPLATE
+from conftest import CHOICES, SKELETON, TEMPLATE
 
 
 def load(name):
@@ -28,6 +30,9 @@ GOOD = {
     "deployment_target": "none",
     "license": "MIT",
 }
+FACTS = {"answers": GOOD}
+RECORD = ".generated.json"
+RECORDER = (SKELETON / "review" / "origin.py").read_text("utf-8")
 
 REFUSED = [
     ("project_slug", "", "is empty"),
@@ -160,6 +165,7 @@ def rendered(tmp_path, monkeypatch):
         ".dvc/config": "[core]\n    analytics = false\n",
         "shared.txt": "skeleton",
         "replaced.txt": "skeleton",
+        "review/origin.py": RECORDER,
         "overlays/project_type/text-classification/replaced.txt": "type",
         "overlays/project_type/text-classification/src/pkg/model.py": "type",
         "overlays/project_type/forecasting/other.txt": "another type",
@@ -184,6 +190,7 @@ def test_chosen_overlays_are_merged_and_the_rest_removed(rendered):
         ".dvc/config": "[core]\n    analytics = false\n",
         "shared.txt": "skeleton",
         "replaced.txt": "type",
+        "review/origin.py": RECORDER,
         "src/pkg/model.py": "type",
         "LICENSE": "licence",
     }
@@ -229,7 +236,7 @@ def test_an_overlay_that_belongs_to_no_prompt_is_an_error(rendered):
 
 def test_the_first_commit_is_the_users_own(rendered):
     git = FakeGit()
-    assert post_gen.main(GOOD, git) == 0
+    assert post_gen.main(GOOD, FACTS, git) == 0
     assert git.commands == ["--version", "init", "symbolic-ref", "add", "commit"]
     assert git.names[-1] is None
     assert "no_scm" not in (rendered / ".dvc/config").read_text()
@@ -254,31 +261,52 @@ def test_an_author_that_git_refuses_is_replaced(rendered):
 def test_without_git_dvc_is_told(rendered, monkeypatch, how):
     monkeypatch.setattr(post_gen.shutil, "which", lambda _: None if how == "missing" else "git")
     git = FakeGit(lambda words, identity: True)
-    assert post_gen.main(GOOD, git) == 0
+    assert post_gen.main(GOOD, FACTS, git) == 0
     assert (rendered / ".dvc/config").read_text() == (
         "[core]\n    no_scm = true\n    analytics = false\n"
     )
     assert git.commands == (["--version"] if how == "broken" else [])
 
 
+def test_what_was_generated_is_recorded_before_it_is_committed(rendered):
+    recorded = []
+    git = FakeGit(lambda words, identity: bool(recorded.append((rendered / RECORD).exists())))
+    assert post_gen.main(GOOD, FACTS, git) == 0
+    assert recorded[1:] == [True] * 4  # all but `git --version`
+    record = json.loads((rendered / RECORD).read_text("utf-8"))
+    assert record["answers"] == GOOD
+    found = {name: entry["sha256"] for name, entry in record["files"].items()}
+    assert found == {
+        file.relative_to(rendered).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in rendered.rglob("*")
+        if file.is_file() and file.name != RECORD
+    }
+
+
+def test_a_record_is_kept(rendered):
+    (rendered / RECORD).write_text("{}")
+    assert post_gen.main(GOOD, FACTS, FakeGit()) == 0
+    assert (rendered / RECORD).read_text() == "{}"
+
+
 def test_an_existing_repository_is_left_alone(rendered):
     (rendered / ".git").mkdir()
     git = FakeGit()
-    post_gen.assemble(rendered, GOOD, git)
+    post_gen.assemble(rendered, GOOD, FACTS, git)
     assert git.commands == ["--version"]
 
 
 @pytest.mark.parametrize("step", ["init", "add", "commit"])
 def test_a_failure_is_one_plain_line(rendered, capsys, step):
     git = FakeGit(lambda words, identity: words[0] == step)
-    assert post_gen.main(GOOD, git) == 1
+    assert post_gen.main(GOOD, FACTS, git) == 1
     printed = capsys.readouterr()
     assert printed.err == f"post_gen_project: git {step} failed: git says no\n"
     assert printed.out == ""
 
 
 def test_the_next_three_commands_are_printed(rendered, capsys):
-    post_gen.main(GOOD, FakeGit())
+    post_gen.main(GOOD, FACTS, FakeGit())
     printed = capsys.readouterr().out
     assert str(rendered) in printed
     commands = [line.strip() for line in printed.splitlines() if line.startswith("  ")]
@@ -290,7 +318,7 @@ def test_cruft_updates_print_nothing(rendered, capsys, monkeypatch):
     scratch.mkdir()
     monkeypatch.chdir(scratch)
     monkeypatch.chdir(rendered.rename(scratch / "proj"))
-    assert post_gen.main({**GOOD, "_commit": "0123abcd"}, FakeGit()) == 0
+    assert post_gen.main({**GOOD, "_commit": "0123abcd"}, FACTS, FakeGit()) == 0
     assert capsys.readouterr().out == ""
 
 
