@@ -43,6 +43,15 @@ def follow(tmp_path_factory):
     return follow
 
 
+def test_diagnoses_of_categories_that_training_has_never_seen_are_told_apart(demo, follow):
+    workshop, metrics = follow(demo[1], "Which chapter of ICD-10")
+    assert len(metrics["per_class"]) == 21
+    assert metrics["data"]["rows"]["test"] > 2000
+    assert metrics["versus_best_baseline"]["interval_95"][0] > 0
+    (answer,) = json.loads(workshop.finish("predict", "A baby born six weeks early."))
+    assert answer["label"] == "Certain conditions originating in the perinatal period"
+
+
 def test_electricity_demand_is_forecast_as_well_as_the_best_classical_method(
     forecasting_demo, follow
 ):
