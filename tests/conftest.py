@@ -21,7 +21,14 @@ from xdist.scheduler import LoadScopeScheduling
 TEMPLATE = Path(__file__).resolve().parent.parent
 SKELETON = TEMPLATE / "{{cookiecutter.project_slug}}"
 # What generation needs of the repository.
-TEMPLATE_FILES = ("hooks", "templates", SKELETON.name, "cookiecutter.json", "local_extensions.py")
+TEMPLATE_FILES = (
+    "cookiecutter.json",
+    "hooks",
+    "local_extensions.py",
+    "pyproject.toml",
+    "templates",
+    SKELETON.name,
+)
 CONFIGURATION = json.loads((TEMPLATE / "cookiecutter.json").read_text("utf-8"))
 PROMPTS = {name: raw for name, raw in CONFIGURATION.items() if not name.startswith("_")}
 CHOICES = {name: raw for name, raw in PROMPTS.items() if isinstance(raw, list)}
@@ -335,6 +342,7 @@ def command_line(tmp_path):
 def copy_template(folder):
     """Make a folder hold the template as it is, whatever of another version was there."""
     junk = shutil.ignore_patterns("__pycache__", ".*_cache")
+    folder.mkdir(exist_ok=True)
     for name in TEMPLATE_FILES:
         if (TEMPLATE / name).is_dir():
             shutil.rmtree(folder / name, ignore_errors=True)

@@ -34,7 +34,7 @@ def test_words_are_counted():
 def test_a_share_of_nothing_may_be_any():
     assert share_interval_95(0, 0) == [0, 1]
 '''
-# What a learner changes in files that the template wrote: pairs of what stood there and what does now.
+# What a learner changes in the template's files: what stood there, and what stands there now.
 EDITS = {
     "pyproject.toml": [(r'^description = ".*"$', f'description = "{STATEMENT}"')],
     "params.yaml": [("^seed: 13 ", "seed: 31 "), (r"^  rows: 2000 ", "  rows: 500 ")],
@@ -131,7 +131,9 @@ def work_on(project):
 def edited(name, text):
     """Return a file's text with a learner's edits, each of which has its place there."""
     for pattern, replacement in EDITS[name]:
-        text, count = re.subn(pattern, lambda _, new=replacement: new, text, 1, re.MULTILINE)
+        text, count = re.subn(
+            pattern, lambda _, new=replacement: new, text, count=1, flags=re.MULTILINE
+        )
         assert count == 1, f"{name}: {pattern}"
     return text
 
