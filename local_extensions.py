@@ -4,8 +4,8 @@ import json
 import re
 import runpy
 import sys
-from itertools import pairwise
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 from cookiecutter.exceptions import FailedHookException

@@ -1,39 +1,19 @@
 """What people, files and programs may answer, and what has to become of it."""
 
 import builtins
+import json
 import keyword
 import sys
 import unicodedata
+from pathlib import Path
 
 from conftest import CHOICES, PROMPTS
 from hypothesis import strategies as st
 from test_hooks import pre_gen
 
-# What one syntax or another would read as more than text.
-FRAGMENTS = r"""
-A service that reads notes.| |  |"|'|`|""|'''|```|\|\\|\n|\u0041|\N{DASH}|{|}|{{|}}|{%|%}|{#|#}|{{ 7*7 }}|{% raw %}
-{% endraw %}|{% include "README.md" %}|{{ cookiecutter.project_slug }}|{{cookiecutter.project_slug}}|{{ cookiecutter }}
-{{ cookiecutter.project_name | slug }}|{{ cookiecutter.project_slug | package }}|{{ choices }}|{{ 1/0 }}|{{ no_such }}
-${{ secrets.TOKEN }}|$(id)|${HOME}|$HOME|%PATH%|; rm -rf /|&&|>|<|# |#|##|- |* |+ |1. |1) |---|===|***|___|~~~|> |: |, |? |! |!x |&a |*b|@x
-[x]|[x](http://y)|![x](y)|<http://z>|[^1]|[ ] |(|)|[|]|_x_|__init__|**|~~|<b>|</p>|<!--|-->|<script>|]]>|&amp;|&#0;|&copy|&|$x$|$$|::
-yes|no|on|off|null|~|true|NaN|.inf|1e5|0x1F|007|12:30:45|2024-01-01|<<|%TAG|--- |...|=|[table]|key = "value"|key: value|# no comment
-%s|%(x)s|{0}|{x!r}|é|e%COMBINING%|ß|ẞ|İ|ı|ﬁ|Ａ|①|١٢|中文|العربية|עברית|👩‍💻|🏳️‍🌈|%ZWSP%|%RLO%|%LRI%|%BOM%|%NBSP%|%WIDE%|%SHY%|%MAX%
-"""
-MARKS = {
-    "COMBINING": "\u0301",
-    "ZWSP": "\u200b",
-    "RLO": "\u202e",
-    "LRI": "\u2066",
-    "BOM": "\ufeff",
-    "NBSP": "\u00a0",
-    "WIDE": "\u3000",
-    "SHY": "\u00ad",
-    "MAX": "\U0010fffd",
-}
-for name, mark in MARKS.items():
-    FRAGMENTS = FRAGMENTS.replace(f"%{name}%", mark)
-FRAGMENTS = [part for line in FRAGMENTS.strip("\n").split("\n") for part in line.split("|")]
-FRAGMENTS += ["|", " | ", *(raw for raw in PROMPTS.values() if isinstance(raw, str))]
+# What one syntax or another would read as more than text, or as more than a name.
+SYNTAX = json.loads((Path(__file__).parent / "corpus" / "syntax.json").read_text(encoding="utf-8"))
+FRAGMENTS = [*SYNTAX["texts"], *(raw for raw in PROMPTS.values() if isinstance(raw, str))]
 UNWELCOME = [
     "\n",
     "\r",
@@ -86,10 +66,6 @@ TAKEN = sorted(
     }
     | {"tests", "test_app", "conftest", "benchmarks", "src", "virtual", "aws_lambda", "cuda", "st"}
 )
-ODD_NAMES = r"""
-..|.|/|a/b|../evil|/tmp/abs|C:\x|~|~root|.hidden|a.b|a b|-n|n-|--help|a--b|a_b|_a|__init__|a__b|A|aB|naïve|ﬁle|ｎａｍｅ|straße|İx|ıx
-𝐚|а|١٢|x١|²|x²|ⅷ|a‿b|a·b|x;y|$x|{{ x }}|x"|1|12|007|1e5|0x1f|1-1|2024-01-01|3d|null|true|yes|on|off|no|y|n|nan|inf|a|z9|x-y-z
-"""
 well_formed = st.from_regex(r"[a-z][a-z0-9]{0,8}([-_][a-z0-9]{1,8}){0,4}", fullmatch=True)
 names = st.one_of(
     well_formed,
@@ -97,7 +73,7 @@ names = st.one_of(
     well_formed.map(lambda name: name.replace("-", "_")),
     st.from_regex(r"[0-9]{1,4}(-[0-9a-f]{1,2}){0,2}", fullmatch=True),
     st.sampled_from(TAKEN),
-    st.sampled_from(ODD_NAMES.replace("\n", "|").strip("|").split("|")),
+    st.sampled_from(SYNTAX["names"]),
     st.builds(str.__mul__, st.sampled_from("az9"), st.integers(35, 65)),
     st.builds(lambda a, b, c: a + b + c, well_formed, any_character, well_formed),
     texts,
