@@ -5,6 +5,7 @@ import re
 import runpy
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 from cookiecutter.exceptions import FailedHookException
@@ -45,26 +46,32 @@ def choices():
     }
 
 
+def hooks():
+    """Return the texts of the hooks, which cookiecutter renders, but not from a file."""
+    return {hook.read_text(encoding="utf-8") for hook in (TEMPLATE / "hooks").glob("*.py")}
+
+
+def defaults():
+    """Return for each default that is derived its prompt and the prompt before that."""
+    asked = [(name, raw) for name, raw in prompts().items() if not name.startswith("_")]
+    return {
+        raw: (name, before) for (before, _), (name, raw) in pairwise(asked) if isinstance(raw, str)
+    }
+
+
 @pass_environment
 def facts(environment, answers):
     """Return what a project records of its making: template, version, answers, default problem."""
     about = tomllib.loads((TEMPLATE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = [name for name in prompts() if not name.startswith("_")]
     default = environment.from_string(prompts()["problem_statement"])
+    before_it = {name: answers[name] for name in names if name != "problem_statement"}
     return {
         "template": about["name"],
         "version": about["version"],
         "answers": {name: answers[name] for name in names},
-        "default_statement": default.render(cookiecutter=answers),
+        "default_statement": default.render(cookiecutter=before_it),
     }
-
-
-def own_texts():
-    """Return every text of the template that cookiecutter renders, but not from a file."""
-    texts = {hook.read_text(encoding="utf-8") for hook in (TEMPLATE / "hooks").glob("*.py")}
-    for raw in prompts().values():
-        texts.update(raw if isinstance(raw, list) else [raw] if isinstance(raw, str) else [])
-    return texts
 
 
 def checked(answers):
@@ -87,6 +94,11 @@ def package(project_slug):
     """Return a package_name, made from the project's slug, that passes the rules."""
     name = slugify(str(project_slug), max_length=37, word_boundary=True, separator="_")
     return f"my_{name}".strip("_") if rules()["fault"]("package_name", name) else name
+
+
+def literal(text):
+    """Return a template that renders to the text, whatever Jinja it contains."""
+    return '{{ "' + "".join(f"\\U{ord(character):08x}" for character in text) + '" }}'
 
 
 def quoted(text):
@@ -126,7 +138,13 @@ class TemplateExtension(Extension):
         # The folder's name is what cookiecutter renders after the prompts and before it writes.
         if source == PROJECT_FOLDER:
             return "{{ cookiecutter | checked }}"
-        if not re.search(r"{[{%#]", source) or source in own_texts():
+        if not re.search(r"{[{%#]", source) or source in hooks():
             return source
-        literal = "".join(f"\\U{ord(character):08x}" for character in source)
-        return f'{{{{ "{literal}" }}}}'
+        if source not in defaults():
+            return literal(source)
+        # An answer may spell a prompt's default. It is the default in that prompt's turn: when the
+        # one before it is answered, and it is not. (A replay file leaves out what it answers.)
+        prompt, before = defaults()[source]
+        turn = f'"{before}" in cookiecutter and "{prompt}" not in cookiecutter'
+        replayed = f'"{next(iter(prompts()))}" not in cookiecutter'
+        return f"{{% if {turn} or {replayed} %}}{source}{{% else %}}{literal(source)}{{% endif %}}"

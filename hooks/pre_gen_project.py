@@ -43,12 +43,36 @@ INSTALLED = """
     uv uvicorn uvloop validate vine voluptuous watchfiles wcwidth websockets werkzeug wheel wrapt
     yaml yarl zc zc_lockfile zipp zmq
 """
-# Commands of a virtual environment that the project's own command would overwrite.
-COMMANDS = ("activate", "deactivate", "f2py", "hf", "python", "python3", "pythonw", "torchrun")
+# Commands of a virtual environment that the project's own command would overwrite, written with
+# underscores, too.
+COMMANDS = """
+    accelerate_config accelerate_estimate_memory accelerate_launch accelerate_merge_weights activate
+    backend_test_tools bm25 cffi_gen_src check_model check_node deactivate dmypy dul_receive_pack
+    dul_upload_pack f2py hf holidays_ics mako_render normalizer numpy_config pip3 pyftmerge
+    pyftsubset pygmentize pygrun pysemver python python3 pythonw sqlformat st stubgen stubtest
+    tiny_agents torchfrtrace torchrun ttx uvx
+"""
 # What the project, its tools or pytest keep beside the package.
 FOLDERS = """
-    benchmarks build conftest data deploy dist docs models monitoring notebooks overlays reports
-    review scripts setup src tests
+    benchmarks build conftest data deploy dist docs models monitoring notebooks overlays predictions
+    reports review scripts setup src tests
+"""
+# Variables that systems, hosts and tools set. A package of the name that one begins with would take
+# it for a parameter of its own (NAME_TRAIN__EPOCHS) that it does not know.
+VARIABLES = """
+    ACTIONS_RUNTIME_URL ALL_PROXY AWS_LAMBDA_FUNCTION_NAME AZURE_CLIENT_ID CI_JOB_ID CLOUD_RUN_JOB
+    CONDA_DEFAULT_ENV CONTAINER_APP_ENV_DNS_SUFFIX CONTAINER_APP_REPLICA_NAME
+    CUBLAS_WORKSPACE_CONFIG CUDA_VISIBLE_DEVICES CURL_CA_BUNDLE DBUS_SESSION_BUS_ADDRESS
+    DEBIAN_FRONTEND DESKTOP_SESSION DOCKER_HOST ELECTRON_RUN_AS_NODE GDM_LANG GITHUB_STEP_SUMMARY
+    GIT_AUTHOR_NAME GNOME_TERMINAL_SCREEN GOOGLE_CLOUD_PROJECT GPG_AGENT_INFO GTK_MODULES HF_HOME
+    HOMEBREW_PREFIX HTTPS_PROXY HTTP_PROXY IDENTITY_ENDPOINT JAVA_HOME JUPYTER_PATH KMP_AFFINITY
+    KUBERNETES_PORT KUBERNETES_SERVICE_PORT_HTTPS K_SERVICE LAMBDA_TASK_ROOT LC_ALL LD_LIBRARY_PATH
+    LOCAL_RANK LS_COLORS MAKE_TERMOUT MASTER_ADDR MKL_NUM_THREADS MSI_ENDPOINT NODE_OPTIONS NO_PROXY
+    NPM_CONFIG_CACHE NUMBER_OF_PROCESSORS NVIDIA_VISIBLE_DEVICES NVM_DIR OMP_NUM_THREADS
+    OPENBLAS_NUM_THREADS ORT_DISABLE_TELEMETRY PKG_CONFIG_PATH PROCESSOR_ARCHITECTURE PYENV_ROOT
+    PYTHON_VERSION QT_ACCESSIBILITY RUNNER_TOOL_CACHE SESSION_MANAGER SSH_AUTH_SOCK SSL_CERT_FILE
+    SYSTEMD_EXEC_PID TERM_PROGRAM USER_ZDOTDIR VIRTUAL_ENV VSCODE_GIT_IPC_HANDLE WORLD_SIZE
+    WSL_DISTRO_NAME WT_SESSION XDG_RUNTIME_DIR
 """
 # Standard-library modules of some Python from 3.11 to 3.14 that the one running here may lack.
 OTHER_MODULES = """
@@ -70,6 +94,8 @@ UNPRINTABLE = re.compile(
     + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
     + "]"
 )
+# Letters and a symbol that are drawn as nothing.
+INVISIBLE = "\u115f\u1160\u2800\u3164\uffa0"
 
 
 def longer_than(limit):
@@ -91,7 +117,13 @@ def among(names, reason):
 
 def is_blank(text):
     """Tell whether nothing of the text can be seen."""
-    return all(unicodedata.category(character)[0] in "ZC" for character in text)
+    return all(unicodedata.category(sign)[0] in "ZCM" or sign in INVISIBLE for sign in text)
+
+
+def beginnings(variables):
+    """Return in lower case what each name begins with, up to any of its underscores."""
+    words = [variable.lower().split("_") for variable in variables]
+    return {"_".join(parts[:count]) for parts in words for count in range(1, len(parts))}
 
 
 FREE_TEXT = (
@@ -121,7 +153,7 @@ RULES = {
             "is not lower-case a to z, digits and single hyphens; write it like my-project",
         ),
         *CLASHES,
-        among(COMMANDS, "a command of the virtual environment"),
+        among(COMMANDS.split(), "a command of the virtual environment"),
     ),
     "package_name": (
         *NAME,
@@ -135,6 +167,11 @@ RULES = {
         among(sys.stdlib_module_names.union(OTHER_MODULES.split()), "a standard-library module"),
         *CLASHES,
         among(FOLDERS.split(), "a folder or file of the project"),
+        (
+            re.compile("^test_|_fixtures$").search,
+            "is like the name of a file of tests; choose another name",
+        ),
+        among(beginnings(VARIABLES.split()), "the start of an environment variable of others"),
     ),
     "problem_statement": (*FREE_TEXT, longer_than(1000)),
     "author_name": (*FREE_TEXT, longer_than(100)),

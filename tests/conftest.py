@@ -15,10 +15,20 @@ from pathlib import Path
 import pytest
 from cookiecutter.main import cookiecutter
 from filelock import FileLock
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 TEMPLATE = Path(__file__).resolve().parent.parent
 SKELETON = TEMPLATE / "{{cookiecutter.project_slug}}"
+# What generation needs of the repository.
+TEMPLATE_FILES = (
+    "cookiecutter.json",
+    "hooks",
+    "local_extensions.py",
+    "pyproject.toml",
+    "templates",
+    SKELETON.name,
+)
 CONFIGURATION = json.loads((TEMPLATE / "cookiecutter.json").read_text("utf-8"))
 PROMPTS = {name: raw for name, raw in CONFIGURATION.items() if not name.startswith("_")}
 CHOICES = {name: raw for name, raw in PROMPTS.items() if isinstance(raw, list)}
@@ -43,6 +53,12 @@ def group(test_id):
     """Return the number of a test's group; all others make up the last."""
     fits = (any(part in test_id for part in parts) for parts in GROUPS)
     return next((number for number, fit in enumerate(fits) if fit), len(GROUPS))
+
+
+# The same examples in every run, unless HYPOTHESIS_PROFILE=search asks for others, and more.
+settings.register_profile("search", deadline=None, print_blob=True)
+settings.register_profile("fixed", deadline=None, derandomize=True, database=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 def pytest_configure():
@@ -323,16 +339,23 @@ def command_line(tmp_path):
     return command_line
 
 
+def copy_template(folder):
+    """Make a folder hold the template as it is, whatever of another version was there."""
+    junk = shutil.ignore_patterns("__pycache__", ".*_cache")
+    folder.mkdir(exist_ok=True)
+    for name in TEMPLATE_FILES:
+        if (TEMPLATE / name).is_dir():
+            shutil.rmtree(folder / name, ignore_errors=True)
+            shutil.copytree(TEMPLATE / name, folder / name, ignore=junk)
+        else:
+            shutil.copy(TEMPLATE / name, folder)
+
+
 @pytest.fixture
 def template_repository(tmp_path):
     """Return a git repository with a copy of the template, which a test may change and commit."""
-    copy = tmp_path / "template"
-    junk = shutil.ignore_patterns("__pycache__", ".*_cache")
-    for name in ("hooks", "templates", SKELETON.name):
-        shutil.copytree(TEMPLATE / name, copy / name, ignore=junk)
-    for name in ("cookiecutter.json", "local_extensions.py", "pyproject.toml"):
-        shutil.copy(TEMPLATE / name, copy)
-    repository = BakedProject(copy)
+    repository = BakedProject(tmp_path / "template")
+    copy_template(repository.path)
     repository.run("git", "init", "--quiet")
     commit(repository, "First version")
     return repository

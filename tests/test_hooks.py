@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 
@@ -52,6 +53,8 @@ REFUSED = [
     ("project_slug", "lpt9", "reserved by Windows"),
     ("project_slug", "scikit-learn", "a library"),
     ("project_slug", "python", "a command"),
+    ("project_slug", "stubgen", "a command"),
+    ("project_slug", "mako-render", "a command"),
     ("project_slug", None, "is not text"),
     ("package_name", "", "is empty"),
     ("package_name", "a" * 41, "is longer than 40"),
@@ -70,8 +73,14 @@ REFUSED = [
     ("package_name", "sklearn", "a library"),
     ("package_name", "tests", "a folder"),
     ("package_name", "data", "a folder"),
+    ("package_name", "benchmarks", "a folder"),
+    ("package_name", "test_app", "a file of tests"),
+    ("package_name", "page_fixtures", "a file of tests"),
+    ("package_name", "virtual", "the start of an environment variable"),
+    ("package_name", "aws_lambda", "the start of an environment variable"),
     ("project_name", " ", "is blank"),
     ("project_name", "\u200b\u2003", "is blank"),
+    ("project_name", "\u3164\u0301", "is blank"),
     ("project_name", "a" * 101, "is longer than 100"),
     ("problem_statement", "a" * 1001, "is longer than 1000"),
     ("problem_statement", "two\nlines", "has a line break"),
@@ -140,6 +149,16 @@ def test_names_of_all_pinned_libraries_are_refused():
     assert names
     assert [n for n in names if not pre_gen.fault("project_slug", n)] == []
     assert [n for n in names if not pre_gen.fault("package_name", n.replace("-", "_"))] == []
+
+
+def test_names_of_what_lies_beside_the_package_are_refused():
+    """Each folder, and each file of tests, which pytest imports by its bare name."""
+    lines = (TEMPLATE / "tests" / "expected_files.txt").read_text("utf-8").splitlines()
+    files = [line for line in lines if line and line[0] not in "#[."]
+    names = {file.split("/")[0] for file in files if "/" in file}
+    names |= {file.split("/")[-1][:-3] for file in files if re.fullmatch(r"tests/\w+\.py", file)}
+    assert {"benchmarks", "conftest", "page_fixtures"} <= names
+    assert [name for name in sorted(names) if not pre_gen.fault("package_name", name)] == []
 
 
 class FakeGit:
