@@ -1,9 +1,11 @@
-"""Writes the site's reference from the code: mkdocs runs this at each build, so it cannot be stale.
+"""Fills in the site's reference from the code at each build, so that it cannot be stale.
 
-It generates a project of each type, as a user would, and reads what is in it.
+A line `<!-- code: NAME ARGUMENT... -->` of a page is replaced by what `WRITERS[NAME]` returns of
+projects that are generated as a user would generate them.
 """
 
 import ast
+import functools
 import importlib
 import json
 import re
@@ -14,343 +16,229 @@ from pathlib import Path
 
 import yaml
 from mkdocs.exceptions import PluginError
-from mkdocs.structure.files import File
 
 TEMPLATE = Path(__file__).resolve().parent.parent
-ANSWERS = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
-PROJECT_TYPES = ANSWERS["project_type"]
-
-# What each key of reports/metrics.json means: which way is better, and the function that computes
-# it, whose docstring has the formula, or else a sentence.
-UP, DOWN, SO = "higher is better", "lower is better", "as near as can be to what its name says"
-METRICS = {
-    "text-classification": {
-        "accuracy": (UP, "The share of rows whose label is right."),
-        "macro_f1": (UP, "macro_f1"),
-        "ece": (DOWN, "expected_calibration_error"),
-    },
-    "forecasting": {
-        "wape": (DOWN, "wape"),
-        "mape": (f"{DOWN}; only where `data.positive` is true", "mape"),
-        "mase": (DOWN, "mase"),
-        "rmse": (DOWN, "rmse"),
-        "mean_pinball": (DOWN, "pinball"),
-        "coverage_80": (SO, "coverage"),
-        "coverage_95": (SO, "coverage"),
-        "width_80": (f"{DOWN}, at the same coverage", "The mean width of the 80% interval."),
-        "width_95": (f"{DOWN}, at the same coverage", "The mean width of the 95% interval."),
-    },
-    "document-similarity": {
-        "ndcg_at_10": (
-            UP,
-            "The normalised discounted cumulative gain of the first ten documents: relevant ones "
-            "count, those further down less. The mean over the queries, as `ir-measures` computes it.",
-        ),
-        "mrr_at_10": (
-            UP,
-            "One over the place of the first relevant document, 0 if it is not among the first ten. "
-            "The mean over the queries.",
-        ),
-        "recall_at_10": (UP, "The share of a query's relevant documents among the first ten."),
-        "recall_at_100": (UP, "The same among the first hundred."),
-        "index_recall_at_10": (
-            UP,
-            "The share of the ten nearest documents, as comparing with all of them finds them, that "
-            "the served index finds.",
-        ),
-    },
+CONFIGURATION = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
+PROJECT_TYPES = CONFIGURATION["project_type"]
+HTTP_METHODS = ("get", "post", "put", "delete")
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+# Of a JSON schema.
+LIMITS = {
+    "minimum": "at least {}",
+    "exclusiveMinimum": "above {}",
+    "maximum": "at most {}",
+    "exclusiveMaximum": "below {}",
+    "minItems": "at least {} of them",
+    "maxItems": "at most {} of them",
+    "maxLength": "at most {} characters",
 }
-DOC = (ast.FunctionDef, ast.AsyncFunctionDef)
+KINDS = {"string": "text", "boolean": "true or false", "array": "list"}
+
+scratch = tempfile.TemporaryDirectory()
 
 
-def on_files(files, config):
-    """Add the generated pages."""
-    with tempfile.TemporaryDirectory() as folder:
-        projects = {kind: generate(kind, Path(folder)) for kind in PROJECT_TYPES}
-        pages = {
-            "prompts": prompts(projects),
-            **{f"parameters/{kind}": parameters(kind, path) for kind, path in projects.items()},
-            "metrics": metrics(projects),
-            "commands": commands(projects[PROJECT_TYPES[0]]),
-            "routes": routes(projects),
-        }
-    for name, text in pages.items():
-        files.append(File.generated(config, f"reference/{name}.md", content=text))
-    return files
+def on_page_markdown(markdown, **_):
+    """Replace each marker of a page."""
+
+    def written(marker):
+        name, *arguments = marker[1].split()
+        return "\n".join(WRITERS[name](*arguments))
+
+    return re.sub(r"^<!-- code: (.*) -->$", written, markdown, flags=re.MULTILINE)
 
 
-def generate(kind, folder):
+@functools.cache
+def generated(kind):
     """Return a project with default answers, generated without a look at the user's settings."""
-    settings = folder / "config.yaml"
+    folder = Path(scratch.name)
+    settings = folder / "settings.yaml"
     places = {"replay_dir": str(folder / "replay"), "cookiecutters_dir": str(folder / "cached")}
     settings.write_text(yaml.safe_dump(places), encoding="utf-8")
-    command = [sys.executable, "-m", "cookiecutter", "--no-input", "--config-file", str(settings)]
-    output = folder / kind
+    options = ["--no-input", "--config-file", str(settings), "--output-dir", str(folder / kind)]
     done = subprocess.run(
-        [*command, "--output-dir", str(output), str(TEMPLATE), f"project_type={kind}"],
+        [sys.executable, "-m", "cookiecutter", *options, str(TEMPLATE), f"project_type={kind}"],
         capture_output=True,
         encoding="utf-8",
     )
     if done.returncode:
         raise PluginError(f"no project could be generated: {done.stdout}{done.stderr}")
-    return next(output.iterdir())
+    return next((folder / kind).iterdir())
 
 
-def prompts(projects):
-    """Return the page of what cookiecutter asks."""
-    asked = ANSWERS["__prompts__"]
-    lines = ["# Prompts", "", "What cookiecutter asks, in this order. Press Enter for the default."]
-    lines += ["An answer that would break something is refused before anything is written."]
-    for key, default in ANSWERS.items():
+def package(kind):
+    """Return the folder of a project's Python package."""
+    return next((generated(kind) / "src").glob("*/__main__.py")).parent
+
+
+def source(kind, name):
+    """Return the code of a module of the package, and what Python makes of it."""
+    text = (package(kind) / name).read_text(encoding="utf-8")
+    return text, ast.parse(text)
+
+
+def row(*cells):
+    """Return a row of a table."""
+    return f"| {' | '.join(str(cell).replace('|', '&#124;') for cell in cells)} |"
+
+
+def prompts():
+    """Yield a section for each prompt: its answers on offer, or its default for each type."""
+    asked = CONFIGURATION["__prompts__"]
+    for key, default in CONFIGURATION.items():
         if key.startswith("_"):
             continue
-        question = asked[key]
-        lines += ["", f"## `{key}`", ""]
+        yield from ("", f"## `{key}`", "")
         if isinstance(default, list):
-            lines += [question["__prompt__"], "", "| answer | |", "|---|---|"]
+            yield from (asked[key]["__prompt__"], "", row("answer", ""), row("---", "---"))
             for choice in default:
-                is_default = " (default)" if choice == default[0] else ""
-                lines += [f"| `{choice}`{is_default} | {question[choice].partition(': ')[2]} |"]
-            continue
-        lines += [f"{question}.", "", "| `project_type` | default |", "|---|---|"]
-        for kind, path in projects.items():
-            lines += [f"| `{kind}` | {answer(key, path)} |"]
-    return "\n".join([*lines, ""])
-
-
-def answer(key, project):
-    """Return a default answer, as it stands in the generated project."""
-    package = package_of(project)
-    return {
-        "project_name": (project / "README.md").read_text(encoding="utf-8").splitlines()[0][2:],
-        "project_slug": f"`{project.name}`",
-        "package_name": f"`{package.name}`",
-        "problem_statement": quoted_line(project / "README.md", r"^> (.*)$"),
-        "author_name": quoted_line(project / "LICENSE", r"^Copyright \(c\) \d* ?(.*)$"),
-    }[key]
-
-
-def quoted_line(path, pattern):
-    return re.search(pattern, path.read_text(encoding="utf-8"), re.MULTILINE)[1]
-
-
-def package_of(project):
-    """Return the folder of a project's Python package."""
-    return next((project / "src").glob("*/__main__.py")).parent
-
-
-def parameters(kind, project):
-    """Return the page of a type's params.yaml: values, bounds, and what its comments say."""
-    sys.path.insert(0, str(project / "src"))
-    schema = importlib.import_module(
-        f"{package_of(project).name}.params"
-    ).Params.model_json_schema()
-    sys.path.pop(0)
-    lines = [
-        f"# Parameters: {kind}",
-        "",
-        "Every key of `params.yaml`, its value in a fresh project, and its bounds. Any of them can be",
-        "overridden without editing, see [commands](../commands.md).",
-    ]
-    section, is_open = None, False
-    for key, value, comment in entries((project / "params.yaml").read_text(encoding="utf-8")):
-        top, _, name = key.partition(".")
-        if top != section:
-            section, is_open = top, False
-            lines += ["", f"## {top}", ""]
-            if not name and value is None:
-                lines += [f"{comment}\n"] if comment else []
-                continue
-        if not is_open:
-            lines += ["| key | value | bounds | |", "|---|---|---|---|"]
-            is_open = True
-        rule = bounds(resolve(schema, key), schema)
-        if rule:  # a section within a section has none
-            cells = f"`{key}`", f"`{shown(value)}`", rule, comment
-            lines += [f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"]
-    return "\n".join([*lines, ""])
-
-
-def entries(text):
-    """Yield key, value and comment of each line of a params.yaml; a section's value is None."""
-    path, before, values = [], [], yaml.safe_load(text)
-    for line in text.splitlines():
-        if comment := re.fullmatch(r"\s*# (.*)", line):
-            before.append(comment[1])
-        elif pair := re.fullmatch(
-            r"( *)([a-z_0-9]+):(?:\s+#\s(.*)|\s+(.*?)(?:\s+#\s(.*))?)?", line
-        ):
-            depth = len(pair[1]) // 2
-            path = [*path[:depth], pair[2]]
-            value = values
-            for part in path:
-                value = value[part]
-            said = " ".join([*before, pair[3] or pair[5] or ""]).strip()
-            yield ".".join(path), None if isinstance(value, dict) else json.dumps(value), said
-            before = []
+                note = " (default)" if choice == default[0] else ""
+                yield row(f"`{choice}`{note}", asked[key][choice].partition(": ")[2])
         else:
-            before = []
+            yield from (f"{asked[key]}.", "", row("`project_type`", "default"), row("---", "---"))
+            for kind in PROJECT_TYPES:
+                yield row(f"`{kind}`", default_answers(kind)[key])
+
+
+def default_answers(kind):
+    """Return the default answers that are text, as they stand in the generated project."""
+
+    def found(name, pattern):
+        text = (generated(kind) / name).read_text(encoding="utf-8")
+        return re.search(pattern, text, re.MULTILINE)[1]
+
+    return {
+        "project_name": found("README.md", r"^# (.*)$"),
+        "project_slug": generated(kind).name,
+        "package_name": package(kind).name,
+        "problem_statement": found("README.md", r"^> (.*)$"),
+        "author_name": found("LICENSE", r"^Copyright \(c\) \d+ (.*)$"),
+    }
+
+
+def parameters(kind):
+    """Yield a table for each section of params.yaml: values, bounds, and what its comments say."""
+    sys.path.insert(0, str(generated(kind) / "src"))
+    module = importlib.import_module(f"{package(kind).name}.params")
+    sys.path.pop(0)
+    schema = module.Params.model_json_schema()
+    section = None
+    for key, value, comment in entries(generated(kind) / "params.yaml"):
+        first = key.partition(".")[0]
+        if first != section:
+            section = first
+            yield from ("", f"## {section}", "", row("key", "value", "bounds", ""))
+            yield row("---", "---", "---", "---")
+        if not isinstance(value, dict):
+            yield row(f"`{key}`", f"`{shown(value)}`", bounds(part(schema, key), schema), comment)
+        elif comment:
+            yield row(f"`{key}`", "", "", comment)
+
+
+def entries(path):
+    """Yield key, value and comment of each key of a params.yaml."""
+    text = path.read_text(encoding="utf-8")
+    place, above = [], []
+    for line in text.splitlines():
+        content, _, comment = line.partition("# ")
+        if not line:
+            above = []  # a comment on the whole file
+        elif not content.strip():
+            above.append(comment)
+        elif key := re.match(r"( *)([a-z_0-9]+):", content):
+            place = [*place[: len(key[1]) // 2], key[2]]
+            value = functools.reduce(dict.__getitem__, place, yaml.safe_load(text))
+            yield ".".join(place), value, " ".join([*above, comment]).strip()
+            above = []
 
 
 def shown(value):
     """Return a value as params.yaml has it, shortened."""
-    text = value if value.startswith(("[", "{")) else str(json.loads(value))
-    text = {"None": "null", "True": "true", "False": "false"}.get(text, text)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 44 else f"{text[:40]} …"
 
 
-def resolve(schema, key):
+def part(schema, key):
     """Return the JSON schema of a key."""
-    part = schema
+    found = schema
     for name in key.split("."):
-        part = follow(part, schema)["properties"][name]
-    return part
+        found = followed(found, schema)["properties"][name]
+    return found
 
 
-def follow(part, schema):
-    """Return what a reference refers to."""
-    while "$ref" in part:
-        part = schema["$defs"][part["$ref"].rpartition("/")[2]]
-    return part
+def followed(found, schema):
+    """Return a JSON schema, or what it refers to."""
+    reference = found.get("$ref")
+    return schema["$defs"][reference.rpartition("/")[2]] if reference else found
 
 
-def bounds(part, schema):
-    """Return a schema in words, or nothing for a section."""
-    part = follow(part, schema)
-    if "anyOf" in part:
-        return ", or ".join(bounds(one, schema) for one in part["anyOf"])
-    if "enum" in part:
-        return ", ".join(f"`{value}`" for value in part["enum"])
-    kind = part.get("type")
-    if kind == "object":
-        return ""
-    words = {"string": "text", "boolean": "true or false", "array": "list"}.get(kind, kind)
-    limits = {
-        "minimum": "at least {}",
-        "exclusiveMinimum": "above {}",
-        "maximum": "at most {}",
-        "exclusiveMaximum": "below {}",
-        "minItems": "at least {} of them",
-        "maxItems": "at most {} of them",
-        "maxLength": "at most {} characters",
-    }
-    said = [text.format(f"{part[name]:.4g}") if isinstance(part[name], float) else text.format(part[name])
-            for name, text in limits.items() if name in part]  # fmt: skip
-    if kind == "array":
-        said.append(f"each {bounds(part['items'], schema)}")
-    return ", ".join([words, *said])
+def bounds(found, schema):
+    """Return a JSON schema in words."""
+    found = followed(found, schema)
+    if "anyOf" in found:
+        return ", or ".join(bounds(one, schema) for one in found["anyOf"])
+    if "enum" in found:
+        return ", ".join(f"`{value}`" for value in found["enum"])
+    limits = (
+        limit.format(round(found[name], 4)) for name, limit in LIMITS.items() if name in found
+    )
+    words = [KINDS.get(found["type"], found["type"]), *limits]
+    if "items" in found:
+        words.append(f"each {bounds(found['items'], schema)}")
+    return ", ".join(words)
 
 
-def metrics(projects):
-    """Return the page of metrics, with the docstrings of the functions that compute them."""
-    lines = [
-        "# Metrics",
-        "",
-        "The keys of `reports/metrics.json`, by project type. All are measured on",
-    ]
-    lines += ["the held-out test set, with the exported model that the API serves."]
-    for kind, keys in METRICS.items():
-        scores = package_of(projects[kind]) / "evaluation" / "scores.py"
-        code = ast.parse(scores.read_text(encoding="utf-8"))
-        documented = {one.name: ast.get_docstring(one) for one in code.body if isinstance(one, DOC)}
-        lines += ["", f"## {kind}"]
-        for key, (better, what) in keys.items():
-            text = what if " " in what else documented[what]
-            lines += ["", f"### `{key}`", "", f"*{better[0].upper()}{better[1:]}.*", "", text]
-            if text is not what:
-                lines += ["", f"Computed by `{what}` in `evaluation/scores.py`."]
-    return "\n".join([*lines, ""])
+def docstring(kind, module, function):
+    """Return what a function says of itself."""
+    _, code = source(kind, module)
+    (found,) = (one for one in code.body if isinstance(one, FUNCTIONS) and one.name == function)
+    return [ast.get_docstring(found), "", f"Computed by `{function}` in `{module}`."]
 
 
-def commands(project):
-    """Return the page of commands: the targets of the Makefile, the verbs of the package."""
-    makefile = (project / "Makefile").read_text(encoding="utf-8")
-    code = ast.parse((package_of(project) / "__main__.py").read_text(encoding="utf-8"))
-    assigned = {one.targets[0].id: one.value for one in code.body if isinstance(one, ast.Assign)}
-    verbs = ast.literal_eval(assigned["VERBS"])
-    lines = [
-        "# Commands",
-        "",
-        "## Of a generated project",
-        "",
-        "| `make …` | does |",
-        "|---|---|",
-        *targets(makefile),
-        "",
-        "The same without make, as `.venv/bin/python -m PACKAGE VERB` (on Windows `.venv\\Scripts\\python`):",
-        "",
-        "| verb | does |",
-        "|---|---|",
-        *(f"| `{verb}` | {what} |" for verb, (_, what) in verbs.items()),
-        "",
-        "Each verb takes `--set KEY=VALUE`, as often as you like: `--set train.epochs=1`. Through make the",
-        'options go into `ARGS`: `make train ARGS="--set train.epochs=1"`. The same key as an environment',
-        "variable is `PACKAGE_TRAIN__EPOCHS=1`, the package's name in capitals.",
-        "",
-        "## Of the template",
-        "",
-        "| `make …` | does |",
-        "|---|---|",
-        *targets((TEMPLATE / "Makefile").read_text(encoding="utf-8")),
-        "",
-    ]
-    return "\n".join(lines)
+def targets(of):
+    """Yield the targets that a Makefile's help lists: the template's, or a project's."""
+    folder = TEMPLATE if of == "template" else generated(of)
+    makefile = (folder / "Makefile").read_text(encoding="utf-8")
+    yield from (row("`make …`", "does"), row("---", "---"))
+    for target, what in re.findall(r"^([a-z-]+):.*?## +(.*)$", makefile, re.MULTILINE):
+        yield row(f"`{target}`", what)
 
 
-def targets(makefile):
-    """Return a row of a table for each target that a Makefile's help lists."""
-    found = re.findall(r"^([a-z-]+):.*?## +(.*)$", makefile, re.MULTILINE)
-    return [f"| `{target}` | {what.replace('|', '&#124;')} |" for target, what in found]
+def verbs():
+    """Yield the verbs of a project's package."""
+    _, code = source(PROJECT_TYPES[0], "__main__.py")
+    named = {one.targets[0].id: one.value for one in code.body if isinstance(one, ast.Assign)}
+    yield from (row("verb", "does"), row("---", "---"))
+    for verb, (_, what) in ast.literal_eval(named["VERBS"]).items():
+        yield row(f"`{verb}`", what)
 
 
-def routes(projects):
-    """Return the page of routes, with the bodies as the code declares them."""
-    some = package_of(projects[PROJECT_TYPES[0]]) / "serving" / "app.py"
-    lines = [
-        "# Routes",
-        "",
-        "JSON in, JSON out. `GET /docs` of a running service has all of it, to try.",
-        "",
-    ]
-    lines += ["## Of every type", "", "| route | answers |", "|---|---|"]
-    lines += [
-        "| `GET /` | A page to try it. |",
-        "| `GET /docs` | The API's documentation, offline too. |",
-    ]
-    lines += ["| `GET /metrics` | Prometheus metrics. |", *handlers(some)]
-    lines += [
-        "",
-        "A body that does not fit gets a 422 that names the field, one that is too large a 413, and a",
-    ]
-    lines += ["request that would wait too long for its turn a 503 with `Retry-After`."]
-    for kind, project in projects.items():
-        path = package_of(project) / "serving" / "routes.py"
-        code = path.read_text(encoding="utf-8")
-        bodies = [one for one in ast.parse(code).body if isinstance(one, ast.ClassDef)]
-        lines += ["", f"## {kind}", "", "| route | answers |", "|---|---|", *handlers(path), ""]
-        lines += ["Bodies and answers, in `serving/routes.py`:", "", "```python"]
-        lines += ["\n\n".join(fields(one, code) for one in bodies), "```"]
-    return "\n".join([*lines, ""])
+def routes(kind, module):
+    """Yield the documented routes that a module declares."""
+    _, code = source(kind, module)
+    yield from (row("route", "answers"), row("---", "---"))
+    for one in ast.walk(code):
+        if isinstance(one, FUNCTIONS) and (text := ast.get_docstring(one)):
+            for call in one.decorator_list:
+                if isinstance(call, ast.Call) and getattr(call.func, "attr", "") in HTTP_METHODS:
+                    path = f"`{call.func.attr.upper()} {call.args[0].value}`"
+                    yield row(path, " ".join(text.split()))
 
 
-def handlers(path):
-    """Return a row of a table for each documented route that a module declares."""
-    rows = []
-    for one in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(one, DOC) and (text := ast.get_docstring(one)):
-            rows += [
-                f"| `{call.func.attr.upper()} {call.args[0].value}` | {' '.join(text.split())} |"
-                for call in one.decorator_list
-                if isinstance(call, ast.Call) and getattr(call.func, "attr", "") in HTTP
-            ]
-    return rows
+def bodies(kind):
+    """Yield the bodies and answers of the routes as they are declared, without their checks."""
+    text, code = source(kind, "serving/routes.py")
+    yield "```python"
+    for one in code.body:
+        if isinstance(one, ast.Assign) and ast.unparse(one.value).startswith("Annotated["):
+            yield ast.get_source_segment(text, one)
+        elif isinstance(one, ast.ClassDef):
+            fields = [field for field in one.body if isinstance(field, ast.AnnAssign)]
+            yield f"\nclass {one.name}({', '.join(map(ast.unparse, one.bases))}):"
+            yield from (f"    {ast.get_source_segment(text, field)}" for field in fields)
+    yield "```"
 
 
-HTTP = ("get", "post", "put", "delete")
-
-
-def fields(body, code):
-    """Return a class as it is declared, without its checks."""
-    head = f"class {body.name}({', '.join(ast.unparse(base) for base in body.bases)}):"
-    kept = [one for one in body.body if isinstance(one, ast.AnnAssign)]
-    return "\n".join([head, *(f"    {ast.get_source_segment(code, one)}" for one in kept)])
+WRITERS = {
+    writer.__name__: writer
+    for writer in (prompts, parameters, docstring, targets, verbs, routes, bodies)
+}

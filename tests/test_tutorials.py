@@ -27,6 +27,19 @@ IDENTITY = {
 DONE = ["make setup", "make pipeline"]
 SHARED = (".venv", ".cache")
 LEFT_OUT = shutil.ignore_patterns(*SHARED, "build", "predictions", "changes", "__pycache__")
+# Columns of the gallery's tables.
+METRICS = {
+    "accuracy": "accuracy",
+    "macro-F1": "macro_f1",
+    "calibration error": "ece",
+    "WAPE, %": "wape",
+    "MASE": "mase",
+    "RMSE": "rmse",
+    "nDCG@10": "ndcg_at_10",
+    "MRR@10": "mrr_at_10",
+    "recall@10": "recall_at_10",
+    "recall@100": "recall_at_100",
+}
 
 
 def blocks(name):
@@ -121,11 +134,10 @@ def apply(patch, project, *options):
         ["git", "apply", *options],
         cwd=project.path,
         env=environment(),
-        input=f"{patch}\n",
+        input=f"{patch}\n".encode(),  # as bytes: with line ends as they are
         capture_output=True,
-        encoding="utf-8",
     )
-    assert done.returncode == 0, patch + done.stderr
+    assert done.returncode == 0, patch + done.stderr.decode()
 
 
 def assert_alike(shown, printed):
@@ -161,21 +173,6 @@ def test_a_tutorial_does_what_it_says(project_type, request, tmp_path):
     assert reader.skipped == DONE
     assert reader.patched
     assert reader.asked >= 4
-
-
-# Columns of the gallery's tables.
-METRICS = {
-    "accuracy": "accuracy",
-    "macro-F1": "macro_f1",
-    "calibration error": "ece",
-    "WAPE, %": "wape",
-    "MASE": "mase",
-    "RMSE": "rmse",
-    "nDCG@10": "ndcg_at_10",
-    "MRR@10": "mrr_at_10",
-    "recall@10": "recall_at_10",
-    "recall@100": "recall_at_100",
-}
 
 
 @pytest.mark.parametrize("project_type", DEMOS)
