@@ -4,7 +4,7 @@ TYPE ?= text-classification
 BIN := build/venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint docs figures clean
+.PHONY: help demo test test-fast lint docs review figures clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -14,8 +14,8 @@ build/venv/%.installed: %.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
 	@$(PYTHON) -c "open('$@', 'w')"
 
-build/venv/requirements-docs.installed: requirements.txt
-build/venv/requirements-test.installed: requirements.txt requirements-docs.txt
+build/venv/requirements-test.installed: requirements.txt requirements-docs.txt requirements-review.txt
+build/venv/requirements-docs.installed build/venv/requirements-review.installed: requirements.txt
 
 demo: build/venv/requirements.installed  ## from the prompts to a served answer: make demo TYPE=...
 	@$(BIN)/python scripts/demo.py $(TYPE)
@@ -32,6 +32,9 @@ lint: build/venv/requirements-test.installed  ## style of the template and of th
 
 docs: build/venv/requirements-docs.installed  ## the site, into build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+review: build/venv/requirements-review.installed  ## what a reviewer looks for in a project: make review PROJECT=...
+	@$(BIN)/python scripts/review.py "$(PROJECT)"
 
 figures: build/venv/requirements.installed  ## what was promised, measured (after make demo)
 	@$(BIN)/python scripts/figures.py $(TYPE)

@@ -4,9 +4,11 @@ import json
 import re
 import runpy
 import sys
+import tomllib
 from pathlib import Path
 
 from cookiecutter.exceptions import FailedHookException
+from jinja2 import pass_environment
 from jinja2.ext import Extension
 from slugify import slugify
 
@@ -40,6 +42,20 @@ def choices():
         name: raw
         for name, raw in prompts().items()
         if isinstance(raw, list) and not name.startswith("_")
+    }
+
+
+@pass_environment
+def facts(environment, answers):
+    """Return what a project records of its making: template, version, answers, default problem."""
+    about = tomllib.loads((TEMPLATE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = [name for name in prompts() if not name.startswith("_")]
+    default = environment.from_string(prompts()["problem_statement"])
+    return {
+        "template": about["name"],
+        "version": about["version"],
+        "answers": {name: answers[name] for name in names},
+        "default_statement": default.render(cookiecutter=answers),
     }
 
 
@@ -92,7 +108,12 @@ class TemplateExtension(Extension):
         super().__init__(environment)
         environment.globals["choices"] = choices()
         environment.filters.update(
-            checked=checked, markdown=markdown, package=package, quoted=quoted, slug=slug
+            checked=checked,
+            facts=facts,
+            markdown=markdown,
+            package=package,
+            quoted=quoted,
+            slug=slug,
         )
         # `cruft update` renders two versions of the template in one process: each imports its own.
         sys.modules.pop(__name__, None)

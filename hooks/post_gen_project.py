@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -120,21 +121,28 @@ def tell_dvc_no_git(project):
     )
 
 
-def assemble(project, answers, run=run):
+def record(project, facts):
+    """Write down what was generated, so that the review can tell what its owner did since."""
+    runpy.run_path(str(project / "review" / "origin.py"))["write"](project, facts)
+
+
+def assemble(project, answers, facts, run=run):
     """Turn the rendered folder into the project."""
     merge_overlays(project, answers)
-    if not has_git(run):
+    with_git = has_git(run)
+    if not with_git:
         tell_dvc_no_git(project)
+    record(project, facts)
     # With --overwrite-if-exists there may be a history to leave alone.
-    elif not (project / ".git").exists():
+    if with_git and not (project / ".git").exists():
         commit_all(answers["author_name"], run)
 
 
-def main(answers, run=run):
+def main(answers, facts, run=run):
     """Assemble the project, print what comes next or what went wrong, and return the exit code."""
     project = Path.cwd()
     try:
-        assemble(project, answers, run)
+        assemble(project, answers, facts, run)
     except (OSError, RuntimeError) as error:
         print("post_gen_project:", *str(error).split(), file=sys.stderr)
         return 1
@@ -148,4 +156,5 @@ def main(answers, run=run):
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(r"""{{ cookiecutter | tojson }}""")))
+    given = json.loads(r"""{{ cookiecutter | tojson }}""")
+    sys.exit(main(given, json.loads(r"""{{ cookiecutter | facts | tojson }}""")))

@@ -47,8 +47,8 @@ INSTALLED = """
 COMMANDS = ("activate", "deactivate", "f2py", "hf", "python", "python3", "pythonw", "torchrun")
 # What the project, its tools or pytest keep beside the package.
 FOLDERS = """
-    build conftest data deploy dist docs models monitoring notebooks overlays reports scripts setup
-    src tests
+    benchmarks build conftest data deploy dist docs models monitoring notebooks overlays reports
+    review scripts setup src tests
 """
 # Standard-library modules of some Python from 3.11 to 3.14 that the one running here may lack.
 OTHER_MODULES = """

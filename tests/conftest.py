@@ -331,7 +331,7 @@ def template_repository(tmp_path):
     junk = shutil.ignore_patterns("__pycache__", ".*_cache")
     for name in ("hooks", "templates", SKELETON.name):
         shutil.copytree(TEMPLATE / name, copy / name, ignore=junk)
-    for name in ("cookiecutter.json", "local_extensions.py"):
+    for name in ("cookiecutter.json", "local_extensions.py", "pyproject.toml"):
         shutil.copy(TEMPLATE / name, copy)
     repository = BakedProject(copy)
     repository.run("git", "init", "--quiet")

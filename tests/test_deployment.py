@@ -147,6 +147,23 @@ def test_a_dry_run_runs_nothing(deploy, project, target):
     assert shown(done)[-1][:2] == ["python3", "scripts/smoke_test.py"]
 
 
+def test_a_dry_run_needs_neither_settings_nor_a_model(deploy, project, target):
+    settings = SETTINGS[target]
+    whole, _ = deploy(project, settings, DRY_RUN="1")
+    models = project.path / "models"
+    models.rename(project.path / "moved")
+    try:
+        done, calls = deploy(project, dict.fromkeys(settings, ""), DRY_RUN="1")
+    finally:
+        (project.path / "moved").rename(models)
+    assert (done.returncode, calls) == (0, [])
+    assert [line.split(": ")[0] for line in done.stderr.splitlines()] == list(settings)
+    expected = "\n".join(map(shlex.join, shown(whole))).replace(VERSION, "VERSION")
+    for name, value in settings.items():
+        expected = expected.replace(value, name)
+    assert "\n".join(map(shlex.join, shown(done))) == expected
+
+
 def test_a_real_run_runs_what_a_dry_run_shows(deploy, project, target):
     dry, _ = deploy(project, SETTINGS[target], DRY_RUN="1")
     planned = [[URL if word == "URL" else word for word in command] for command in shown(dry)]

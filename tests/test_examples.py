@@ -11,18 +11,29 @@ from conftest import Workshop, python
 pytestmark = pytest.mark.slow
 
 
+def section_of(demo, title):
+    """Return the section of that title of a demo's docs/your-own-data.md."""
+    sections = re.split(r"^## ", demo.read("docs/your-own-data.md"), flags=re.MULTILINE)
+    (section,) = (one for one in sections if one.startswith(title))
+    return section
+
+
+def blocks(language, section):
+    """Return the blocks of code in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+
+
 @pytest.fixture(scope="module")
 def follow(tmp_path_factory):
     """Return a function that works through an example of a demo: the section of that title."""
 
     def follow(demo, title):
         workshop = Workshop(tmp_path_factory.mktemp("example"), demo, {})
-        sections = re.split(r"^## ", demo.read("docs/your-own-data.md"), flags=re.MULTILINE)
-        (section,) = (one for one in sections if one.startswith(title))
-        for code in re.findall(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE):
+        section = section_of(demo, title)
+        for code in blocks("python", section):
             subprocess.run([python(demo), "-c", code], cwd=workshop.path, check=True)
         params = yaml.safe_load(workshop.read("params.yaml"))
-        for block in re.findall(r"^```yaml\n(.*?)^```", section, re.DOTALL | re.MULTILINE):
+        for block in blocks("yaml", section):
             for key, value in yaml.safe_load(block).items():
                 params[key] = {**params[key], **value} if isinstance(value, dict) else value
         (workshop.path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
@@ -67,3 +78,47 @@ def test_documents_without_queries_can_be_searched_and_nothing_is_claimed(search
     assert "no held-out queries" in workshop.read("README.md")
     (answer,) = json.loads(workshop.finish("predict", "how do I repeat something in a loop"))
     assert {"for", "while"} & {result["id"] for result in answer["results"][:3]}
+
+
+CHANGES = """
+import numpy as np
+from pathlib import Path
+from {package}.retrieval.documents import Document
+from {package}.retrieval.journal import Change, Journal
+vectors = np.ones((1, 384))
+new = Document("new", "", "Zoë\u2028said so", {{"by": ["me"]}})
+replaced = Document("2", "Title", "other words")
+changes = [Change(one.id, one, "model", vectors) for one in (new, replaced)]
+Journal(Path("changes/documents.sqlite")).write([*changes, Change("1")])
+"""
+
+
+def test_what_the_api_has_changed_goes_into_the_corpus(search_demo, tmp_path):
+    demo = search_demo[1]
+    corpus = tmp_path / "functions" / "corpus.jsonl"
+    corpus.parent.mkdir()
+    before = [{"_id": 1, "text": "goes"}, {"_id": "2", "text": "old"}, {"_id": "3", "text": "é"}]
+    lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in before]
+    corpus.write_text("".join(lines), encoding="utf-8")
+    (code,) = blocks("python", section_of(demo, "What came in through the API"))
+    for program in (CHANGES.format(package=demo.package), code):
+        subprocess.run([python(demo), "-c", program], cwd=tmp_path, check=True)
+    after = [json.loads(line) for line in corpus.read_text(encoding="utf-8").split("\n")[:-1]]
+    assert after == [
+        before[2],
+        {"_id": "new", "title": "", "text": "Zoë\u2028said so", "metadata": {"by": ["me"]}},
+        {"_id": "2", "title": "Title", "text": "other words", "metadata": {}},
+    ]
+
+
+def test_a_table_becomes_a_corpus(search_demo, tmp_path):
+    demo = search_demo[1]
+    table = 'number,question,answer\n7,How long?,"Thirty days, no more"\n8,,Zoë\n'
+    (tmp_path / "questions.csv").write_text(table, encoding="utf-8")
+    (code,) = blocks("python", section_of(demo, "Documents in a table"))
+    subprocess.run([python(demo), "-c", code], cwd=tmp_path, check=True)
+    corpus = (tmp_path / "questions" / "corpus.jsonl").read_text(encoding="utf-8")
+    assert [json.loads(line) for line in corpus.splitlines()] == [
+        {"_id": 7, "title": "How long?", "text": "Thirty days, no more"},
+        {"_id": 8, "title": None, "text": "Zoë"},
+    ]

@@ -10,25 +10,29 @@ from {{cookiecutter.package_name}} import artifacts
 from {{cookiecutter.package_name}}.evaluation import report
 
 MODEL_CARD = artifacts.REPORTS / "model_card.md"
-BEFORE, AFTER = "# Title\n\nWhy, with 99.9% of é.\n\n", "\n\n## What to improve\n\nAll.\n"
+BEFORE, BETWEEN = "# Title\n\nWhy, with 99.9% of é.\n\n", "\n\nDo this.\n\n## Results\n\n"
+AFTER = "\n\n## What to improve\n\nAll.\n"
+START, END = "<!-- results:start -->", "<!-- results:end -->"
+HEADLINE = "<!-- headline:start -->\nAccuracy 0.234\n<!-- headline:end -->"
 
 
-def section_of(readme):
-    before, start, rest = readme.partition(report.START)
-    section, end, after = rest.partition(report.END)
-    assert start
-    assert end
-    assert report.START not in before + section + after
-    assert report.END not in before + after
-    return section.strip()
+def section_of(readme, name="results"):
+    start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
+    assert (readme.count(start), readme.count(end)) == (1, 1)
+    return readme.partition(start)[2].partition(end)[0].strip()
+
+
+def reported(run, name="results"):
+    """Return a section of the README after a report."""
+    assert run("report").code == 0
+    return section_of(Path("README.md").read_text(encoding="utf-8"), name)
 
 
 @pytest.fixture
 def metrics(example_metrics, example_model):
     """A project after its evaluation, with made-up results; its README's section is out of date."""
-    Path("README.md").write_text(
-        f"{BEFORE}{report.START}\nAccuracy 0.123\n{report.END}{AFTER}", encoding="utf-8"
-    )
+    results = f"{START}\nAccuracy 0.123\n{END}"
+    Path("README.md").write_text(f"{BEFORE}{HEADLINE}{BETWEEN}{results}{AFTER}", encoding="utf-8")
     artifacts.write_json(artifacts.METRICS, example_metrics)
     data = {"source": "notes.csv", "sha256": "d" * 64, "seed": 13, "dropped": {"repeated": 1234}}
     artifacts.write_json(
@@ -50,18 +54,19 @@ def rows_of(markdown):
 
 
 def test_this_projects_readme_agrees_with_its_metrics(project):
-    section = section_of((project / "README.md").read_text(encoding="utf-8"))
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    headline, section = section_of(readme, "headline"), section_of(readme)
     path = project / artifacts.METRICS
     if path.exists():
         metrics = json.loads(path.read_text(encoding="utf-8"))
+        assert headline == report.headline(metrics), "run `make report`"
         assert section == report.results_section(metrics), "run `make report`"
     else:
-        assert not re.search(r"\d\.\d", section), "these figures come from no run"
+        assert not re.search(r"\d\.\d", headline + section), "these figures come from no run"
 
 
 def test_every_score_in_the_readme_is_the_one_in_the_metrics(run, metrics):
-    assert run("report").code == 0
-    table = rows_of(section_of(Path("README.md").read_text(encoding="utf-8")))
+    table = rows_of(reported(run))
     expected = {"this model": metrics["model"], **metrics["baselines"]}
     written = {
         name: {metric: float(text) for metric, text in row.items() if text != "–"}
@@ -74,8 +79,7 @@ def test_every_score_in_the_readme_is_the_one_in_the_metrics(run, metrics):
 
 
 def test_the_readme_says_whether_the_best_baseline_is_beaten(run, metrics):
-    run("report")
-    section = section_of(Path("README.md").read_text(encoding="utf-8"))
+    section = reported(run)
     versus = metrics["versus_best_baseline"]
     assert versus["baseline"] in section
     assert f"{versus['difference']:+.3f}" in section
@@ -86,16 +90,68 @@ def test_the_readme_says_whether_the_best_baseline_is_beaten(run, metrics):
     artifacts.write_json(
         artifacts.METRICS, {**metrics, "versus_best_baseline": {**versus, "interval_95": [-1, 1]}}
     )
-    run("report")
-    assert "chance" in section_of(Path("README.md").read_text(encoding="utf-8"))
+    assert "chance" in reported(run)
+
+
+def test_the_headline_is_one_bold_sentence_with_the_numbers_that_were_measured(run, metrics):
+    sentence, _, figure = reported(run, "headline").partition("\n\n")
+    said = re.fullmatch(
+        r"\*\*(\S+) ([\d.]+)%? on ([\d,]+) held-out \w+: ([\d.]+) better than (.+) "
+        r"\(95% interval ([+-][\d.]+) to ([+-][\d.]+)\)\.\*\*",
+        sentence,
+    )
+    versus = metrics["versus_best_baseline"]
+    assert list(said.groups()) == [
+        said[1],
+        f"{metrics['model'][versus['metric']]:.3f}",
+        f"{metrics['data']['rows']['test']:,}",
+        f"{versus['difference']:.3f}",
+        versus["baseline"],
+        *(f"{limit:+.3f}" for limit in versus["interval_95"]),
+    ]
+    assert said[1].lower().replace("-", "_").replace("@", "_at_") == versus["metric"]
+    assert re.fullmatch(r"!\[[^\]]+\]\(reports/figures/comparison\.png\)", figure)
+
+
+@pytest.mark.parametrize(
+    ("difference", "interval", "said"),
+    [
+        (-0.0614, [-0.0921, -0.0301], "0.061 worse than {} (95% interval -0.092 to -0.030)."),
+        (
+            -0.0012,
+            [-0.0341, 0.0312],
+            "0.001 worse than {} (95% interval -0.034 to +0.031, so it may be chance).",
+        ),
+        (
+            0.0012,
+            [-0.0312, 0.0341],
+            "0.001 better than {} (95% interval -0.031 to +0.034, so it may be chance).",
+        ),
+    ],
+    ids=["worse", "perhaps worse", "perhaps better"],
+)
+def test_the_headline_hides_no_bad_result(run, metrics, difference, interval, said):
+    versus = {**metrics["versus_best_baseline"], "difference": difference, "interval_95": interval}
+    artifacts.write_json(artifacts.METRICS, {**metrics, "versus_best_baseline": versus})
+    assert f": {said.format(versus['baseline'])}**" in reported(run, "headline")
+
+
+def test_no_figure_is_shown_twice_and_none_is_left_out(run, metrics):
+    assert run("report").code == 0
+    readme = Path("README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"\(reports/figures/([^)]+)\)", readme)
+    assert sorted(shown) == sorted(report.CAPTIONS)
+    assert shown[0] == "comparison.png"
 
 
 def test_what_the_author_wrote_stays(run, metrics):
     run("report")
     text = Path("README.md").read_text(encoding="utf-8")
-    assert text.startswith(BEFORE + report.START)
-    assert text.endswith(report.END + AFTER)
+    assert text.startswith(f"{BEFORE}<!-- headline:start -->")
+    assert f"<!-- headline:end -->{BETWEEN}{START}" in text
+    assert text.endswith(END + AFTER)
     assert "0.123" not in text
+    assert "0.234" not in text
 
 
 def test_a_second_report_changes_nothing(run, metrics):
@@ -123,18 +179,21 @@ def test_the_model_card_names_data_split_scores_and_files(run, metrics):
 @pytest.mark.parametrize(
     "readme",
     [
-        "# Title\n",
-        f"{report.START}\n",
-        f"{report.END}\n",
-        f"{report.START}\n{report.END}\n{report.START}\n{report.END}\n",
-        f"{report.END}\n{report.START}\n",
+        f"{HEADLINE}\n",
+        f"{HEADLINE}\n{START}\n",
+        f"{HEADLINE}\n{END}\n",
+        f"{HEADLINE}\n{START}\n{END}\n{START}\n{END}\n",
+        f"{HEADLINE}\n{END}\n{START}\n",
+        f"{START}\n{END}\n",
+        f"{START}\n{END}\n{HEADLINE}\n{HEADLINE}\n",
     ],
-    ids=["none", "no end", "no start", "twice", "wrong way round"],
+    ids=["none", "no end", "no start", "twice", "wrong way round", "no headline", "two headlines"],
 )
-def test_a_readme_without_its_two_markers_is_refused_and_kept(readme, refusal, metrics):
+def test_a_readme_without_its_markers_is_refused_and_kept(readme, refusal, metrics):
     Path("README.md").write_text(readme, encoding="utf-8")
     [line] = refusal("report")
-    assert line.startswith("error: README.md: ")
+    lacking = "results" if readme.count(HEADLINE) == 1 else "headline"
+    assert line.startswith(f"error: README.md: put <!-- {lacking}:start --> ")
     assert Path("README.md").read_text(encoding="utf-8") == readme
 
 

@@ -5,8 +5,14 @@ missing=""
 
 complain() { echo "error: $*" >&2; }
 
-need() {  # SETTING WHAT: make sure that it is set
-  [[ -n "${!1:-}" ]] || { complain "$1: not set; $2"; missing=yes; }
+need() {  # SETTING WHAT: make sure that it is set; commands that are only shown show its name
+  if [[ -z "${!1:-}" && "${DRY_RUN:-}" == 1 ]]; then
+    echo "$1: not set, so its name stands for it; $2" >&2
+    printf -v "$1" %s "$1"
+  elif [[ -z "${!1:-}" ]]; then
+    complain "$1: not set; $2"
+    missing=yes
+  fi
 }
 
 show() { echo "+$(printf ' %q' "$@")" >&3; }
@@ -18,6 +24,7 @@ run() {  # COMMAND...: show it, and run it unless DRY_RUN=1
 
 ready() {  # end here if anything is missing; set `version`, the model's, and `built`, its image
   version=${MODEL_VERSION:-$(sed -n 's/^  "version": "\([^"]*\)".*/\1/p' models/manifest.json 2>/dev/null)} || true
+  [[ -n "$version" || "${DRY_RUN:-}" != 1 ]] || version=VERSION
   [[ -n "$version" ]] || { complain "models/manifest.json: no model; run \`make pipeline image\`"; missing=yes; }
   [[ -z "$missing" ]] || exit 1
   built={{ cookiecutter.project_slug }}:$version

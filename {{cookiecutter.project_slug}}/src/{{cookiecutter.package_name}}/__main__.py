@@ -20,6 +20,7 @@ VERBS = {
     "predict": ("serving.predict", "one prediction on the command line"),
     "serve": ("serving.serve", "the API on HOST and PORT (default 127.0.0.1:8000)"),
     "monitor": ("monitoring.monitor", "what was served against what was trained on"),
+    "review": ("review", "what a reviewer looks for in this project, with evidence"),
     "bench": ("bench", "this API against other ways to serve its model"),
 }
 # what a verb's `run` takes besides the parameters

@@ -1,17 +1,17 @@
-"""The report stage: the README's results section and the model card, from what the run wrote."""
+"""The report stage: the README's headline and results, and the model card."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from ..about import about_project
 from ..artifacts import METRICS, MODELS, PROCESSED, REPORTS, read_manifest, write_text
 from ..errors import UserError
-from .figures import CAPTIONS, MORE, ROWS, highlights, model_card_sections
-from .results import table, verdict
+from .figures import CAPTIONS, METRIC, MORE, ROWS, highlights, model_card_sections
+from .results import interval, table, verdict
 
 README = Path("README.md")
-START, END = "<!-- results:start -->", "<!-- results:end -->"
 
 
 def run(params: Any) -> None:
@@ -26,17 +26,42 @@ def run(params: Any) -> None:
             f"{model['version']}; run evaluate again"
         )
     readme = README.read_text(encoding="utf-8")
-    before, _, rest = readme.partition(START)
-    old, end, after = rest.partition(END)
-    if not end or START in old + after or END in before + after:
-        raise UserError(f"{README}: put {START} and then {END} once each where results belong")
-    write_text(README, f"{before}{START}\n{results_section(metrics)}\n{END}{after}")
+    for name, text in (("headline", headline(metrics)), ("results", results_section(metrics))):
+        readme = fill(readme, name, text)
+    write_text(README, readme)
     write_text(REPORTS / "model_card.md", model_card(metrics, data, model))
-    print(f"wrote the results section of {README} and {REPORTS / 'model_card.md'}")
+    print(f"wrote the headline and the results of {README}, and {REPORTS / 'model_card.md'}")
+
+
+def fill(readme: str, name: str, text: str) -> str:
+    """Return the README with `text` between its markers of that name.
+
+    Raises `UserError` unless there is one of each, in order.
+    """
+    start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
+    parts = re.split(f"({start}|{end})", readme)
+    if parts[1::2] != [start, end]:
+        raise UserError(f"{README}: put {start} and then {end} once each where the {name} belongs")
+    return f"{parts[0]}{start}\n{text}\n{end}{parts[-1]}"
+
+
+def headline(metrics: dict[str, Any]) -> str:
+    """Return what the README opens with: the result beside the best baseline, and one figure."""
+    versus = metrics["versus_best_baseline"]
+    if versus is None:
+        result = metrics["not_measured"]
+    else:
+        score = METRIC.format(metrics["model"][versus["metric"]])
+        lead = versus["difference"]
+        result = (
+            f"{score} on {metrics['data']['rows']['test']:,} held-out {ROWS}: {abs(lead):.3f} "
+            f"{'better' if lead >= 0 else 'worse'} than {versus['baseline']} ({interval(versus)})"
+        )
+    return f"**{result}.**\n\n{_figures(metrics)[0]}"
 
 
 def results_section(metrics: dict[str, Any]) -> str:
-    """Return the README's results: the comparison, what it means, and the figures."""
+    """Return the README's results: the comparison, what it means, and the other figures."""
     rows = metrics["data"]["rows"]
     return "\n\n".join(
         [
@@ -44,11 +69,7 @@ def results_section(metrics: dict[str, Any]) -> str:
             table(metrics),
             f"**{verdict(metrics)}.** {_intervals(metrics)}",
             highlights(metrics),
-            *(
-                f"![{caption}](reports/figures/{name})"
-                for name, caption in CAPTIONS.items()
-                if name not in metrics.get("not_drawn", ())
-            ),
+            *_figures(metrics)[1:],
             f"Model `{metrics['model_version']}`, trained in {metrics['train_seconds']:.0f} s with "
             f"{metrics['peak_memory_mb']:.0f} MB of memory. Every number comes from "
             "[`reports/metrics.json`](reports/metrics.json); "
@@ -77,6 +98,15 @@ def model_card(metrics: dict[str, Any], data: dict[str, Any], model: dict[str, A
         "\n".join(f"- `models/{name}`: sha256 `{hash_}`" for name, hash_ in model["files"].items()),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _figures(metrics: dict[str, Any]) -> list[str]:
+    """Return those that were drawn, the most telling first."""
+    return [
+        f"![{caption}](reports/figures/{name})"
+        for name, caption in CAPTIONS.items()
+        if name not in metrics.get("not_drawn", ())
+    ]
 
 
 def _intervals(metrics: dict[str, Any]) -> str:

@@ -37,10 +37,15 @@ def verdict(metrics: dict[str, Any]) -> str:
     versus = metrics["versus_best_baseline"]
     if versus is None:
         return metrics["not_measured"]
-    low, high = versus["interval_95"]
-    certain = "" if low > 0 or high < 0 else ", so it may be chance"
     return (
         f"Better in {versus['metric'].replace('_', ' ')} than the best baseline, "
-        f"{versus['baseline']}, by {versus['difference']:+.3f} (paired bootstrap, 95% interval "
-        f"{low:+.3f} to {high:+.3f}{certain})"
+        f"{versus['baseline']}, by {versus['difference']:+.3f} (paired bootstrap, "
+        f"{interval(versus)})"
     )
+
+
+def interval(versus: dict[str, Any]) -> str:
+    """Return the 95% interval of a difference, and whether it may be chance."""
+    low, high = versus["interval_95"]
+    certain = "" if low > 0 or high < 0 else ", so it may be chance"
+    return f"95% interval {low:+.3f} to {high:+.3f}{certain}"

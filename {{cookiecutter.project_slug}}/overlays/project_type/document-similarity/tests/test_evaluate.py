@@ -359,8 +359,8 @@ def report(run, monkeypatch):
     def report(folder):
         shutil.copytree(folder, "copy")
         monkeypatch.chdir("copy")
-        marks = "<!-- results:start -->\n<!-- results:end -->\n"
-        Path("README.md").write_text(marks, encoding="utf-8")
+        marks = [f"<!-- {name}:start --><!-- {name}:end -->\n" for name in ("headline", "results")]
+        Path("README.md").write_text("".join(marks), encoding="utf-8")
         outcome = run("report")
         assert outcome.code == 0, outcome.err
         files = (Path("README.md"), Path("reports/model_card.md"))
@@ -397,6 +397,7 @@ def test_without_queries_it_is_said_that_nothing_is_known(unmeasured, unjudged, 
         assert "ndcg" not in text.lower()
     assert "(reports/figures/index.png)" in readme
     assert readme.count("reports/figures/") == 1
+    assert readme.startswith(f"<!-- headline:start -->\n**{NOTHING_HELD_OUT}.**\n")
     assert "The index (hnsw, " in readme
     assert "The encoder is used as it comes: there were no training queries." in card
 

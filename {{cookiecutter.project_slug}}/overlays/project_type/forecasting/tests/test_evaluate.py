@@ -149,7 +149,8 @@ def test_the_scores_are_recorded_with_the_training_run(metrics, predictor):
 def test_the_report_follows(evaluated, metrics, run, monkeypatch):
     shutil.copytree(evaluated, "copy")
     monkeypatch.chdir("copy")
-    Path("README.md").write_text("<!-- results:start -->\n<!-- results:end -->\n", encoding="utf-8")
+    marks = [f"<!-- {name}:start --><!-- {name}:end -->\n" for name in ("headline", "results")]
+    Path("README.md").write_text("".join(marks), encoding="utf-8")
     outcome = run("report")
     assert outcome.code == 0, outcome.err
     readme = Path("README.md").read_text(encoding="utf-8")

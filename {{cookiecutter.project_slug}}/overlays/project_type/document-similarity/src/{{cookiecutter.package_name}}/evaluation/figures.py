@@ -8,6 +8,7 @@ from .plots import ACCENT, MUTED, STYLE, comparison, save
 from .scores import MODES
 
 ROWS = "queries"  # what the splits hold
+METRIC = "nDCG@10 {:.3f}"  # what decides, as people write it
 CAPTIONS = {
     "comparison.png": "nDCG@10 against the baselines; the line is the 95% interval",
     "found_at.png": "How far down one has to read until a relevant document comes",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .evaluate import Test
 
 ROWS = "rows"  # what the splits hold
+METRIC = "WAPE {:.3f}%"  # what decides, as people write it
 CAPTIONS = {
     "comparison.png": "WAPE against the baselines, lower is better; the line is the 95% interval",
     "fans.png": "Forecasts of the best, a middling and the worst week of the test block",

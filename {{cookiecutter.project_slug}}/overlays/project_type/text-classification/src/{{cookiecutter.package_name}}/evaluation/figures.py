@@ -10,7 +10,8 @@ from .confidence import coverage_curve, undo_temperature
 from .plots import ACCENT, MUTED, STYLE, comparison, save
 from .scores import reliability
 
-ROWS = "rows"  # what the splits hold
+ROWS = "texts"  # what the splits hold
+METRIC = "Macro-F1 {:.3f}"  # what decides, as people write it
 CAPTIONS = {
     "comparison.png": "Macro-F1 against the baselines; the line is the 95% interval",
     "f1_by_class.png": "F1 by class, best first, with the number of test rows",

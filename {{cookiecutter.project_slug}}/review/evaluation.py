@@ -1,0 +1,154 @@
+"""Is the figure that is claimed one that the held-out test set said, and better than a baseline?"""
+
+import ast
+import re
+from typing import Any
+
+from .criteria import MET, NOT_YET, PARTLY, Finding, criterion, judge
+from .project import Project, number, part
+
+# The metrics of each project type: the first decides.
+METRICS = {
+    "text-classification": ("macro_f1", "accuracy", "ece"),
+    "forecasting": ("wape", "mase", "coverage_80", "coverage_95"),
+    "document-similarity": ("ndcg_at_10", "mrr_at_10", "recall_at_10", "recall_at_100"),
+}
+KEYS = ("text", "query", "unique_id")  # the column that says what a row is about
+MAX_ROWS = 5_000_000
+RUN = "Run `make evaluate`."
+
+
+@criterion("evaluation.held_out", "only `evaluate` opens the held-out test set")
+def held_out(project: Project) -> Finding:
+    package = f"src/{project.package}/"
+    allowed = (f"{package}data/", f"{package}evaluation/", "tests/", "benchmarks/", "review/")
+    faults = [
+        f"{name}:{line}: reads the test set"
+        for name, tree in project.python.items()
+        if tree is not None and not name.startswith(allowed)
+        for line in _reads_of_test(tree)
+    ]
+    rows = part(part(project.metrics, "data"), "rows")
+    if not rows:
+        return Finding(NOT_YET, ["reports/metrics.json: not here"], RUN)
+    if not number(rows.get("test")):
+        faults.append("reports/metrics.json: no test rows")
+    evidence = [f"reports/metrics.json: {rows.get('test')} test rows"]
+    evidence.append("no module outside of data/ and evaluation/ opens the test set")
+    return judge(faults, evidence, "Choose settings on the validation set; leave test to evaluate.")
+
+
+def _reads_of_test(tree: ast.Module) -> list[int]:
+    """Return the lines that open the test split: its file, `read_…("test")`, `splits["test"]`."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if node.value.endswith(("test.parquet", "test.csv")):
+                found.append(node.lineno)
+        elif isinstance(node, ast.Call) and node.args and _is_test(node.args[0]):
+            if re.search("read|load|split", ast.unparse(node.func)):
+                found.append(node.lineno)
+        elif (
+            isinstance(node, ast.Subscript)
+            and _is_test(node.slice)
+            and "split" in ast.unparse(node.value)
+        ):
+            found.append(node.lineno)
+    return sorted(found)
+
+
+def _is_test(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value == "test"
+
+
+@criterion("evaluation.no_overlap", "no row of the test set is in the training set")
+def no_overlap(project: Project) -> Finding:
+    folder = "data/processed"
+    files = {split: f"{folder}/{split}.parquet" for split in ("train", "test")}
+    if not all(map(project.has, files.values())):
+        counts = part(project.data(f"{folder}/manifest.json"), "dropped")
+        seen = [f"{folder}: not here (it is never committed)", *map(str, counts)]
+        return Finding("not asked", seen, "Run `make data` and review again, or RUN=1.")
+    try:
+        import pyarrow.parquet as parquet
+    except ModuleNotFoundError:
+        return Finding("not asked", ["pyarrow: not installed here"], "Install pyarrow.")
+    tables: dict[str, Any] = {}
+    try:
+        for split, name in files.items():
+            table = parquet.ParquetFile(project.root / name)
+            if table.metadata.num_rows > MAX_ROWS:
+                return Finding(NOT_YET, [f"{name}: more than {MAX_ROWS:,} rows"], "Review by hand.")
+            columns = [c for c in (*KEYS, "ds", "group") if c in table.schema_arrow.names]
+            tables[split] = table.read(columns=columns).to_pydict()
+    except (OSError, ValueError) as error:
+        return Finding(NOT_YET, [f"{folder}: {error}"], "Run `make data`.")
+    return _compare(tables["train"], tables["test"])
+
+
+def _compare(train: dict[str, list[Any]], test: dict[str, list[Any]]) -> Finding:
+    advice = "Split before anything is learnt: by time, by group, and without repeated rows."
+    if "ds" in test:  # a series: the test block has to come after
+        last: dict[Any, Any] = {}
+        for name, moment in zip(train["unique_id"], train["ds"], strict=True):
+            last[name] = max(moment, last.get(name, moment))
+        early = [
+            moment
+            for name, moment in zip(test["unique_id"], test["ds"], strict=True)
+            if name in last and moment <= last[name]
+        ]
+        faults = [f"{len(early)} test rows are not after the training rows"] if early else []
+        return judge(faults, f"all {len(test['ds'])} test rows come after training", advice)
+    key = next((name for name in KEYS if name in test), None)
+    if key is None:
+        return Finding(NOT_YET, [f"test.parquet: none of the columns {', '.join(KEYS)}"], advice)
+    texts, held_out = ({" ".join(str(row).split()) for row in rows[key]} for rows in (train, test))
+    both = sorted(texts & held_out)
+    faults = [f"{len(both)} test texts are in training, {both[0]!r} for one"] if both else []
+    evidence = [f"none of {len(held_out)} test texts is among {len(texts)} of training ({key})"]
+    groups = set(train.get("group", ())) & set(test.get("group", ())) - {None, ""}
+    if groups:
+        faults.append(f"{len(groups)} groups are in both, {next(iter(groups))!r} for one")
+    return judge(faults, evidence, advice)
+
+
+@criterion("evaluation.metrics", "metrics that fit the problem, with intervals and baselines")
+def metrics(project: Project) -> Finding:
+    if not project.metrics:
+        return Finding(NOT_YET, ["reports/metrics.json: not here"], RUN)
+    wanted = METRICS.get(project.type, ())
+    model = part(project.metrics, "model")
+    faults = [f"reports/metrics.json, `model`: no {name}" for name in wanted if name not in model]
+    if not wanted:
+        faults.append(f"reports/metrics.json: unknown project type {project.type!r}")
+    intervals = part(project.metrics, "intervals_95")
+    baselines = part(project.metrics, "baselines")
+    if not intervals:
+        faults.append("reports/metrics.json: no 95% intervals")
+    if len(baselines) < 2:
+        faults.append(f"reports/metrics.json: {len(baselines)} baselines; two or more are wanted")
+    shown = ", ".join(f"{name} {model.get(name):.3f}" for name in wanted if number(model.get(name)))
+    evidence = [shown, f"baselines: {', '.join(baselines)}", f"intervals: {', '.join(intervals)}"]
+    return judge(faults, evidence, "Give evaluate the metric, a baseline or the bootstrap.")
+
+
+@criterion("evaluation.baseline", "better than the best baseline, or README.md says why not")
+def baseline(project: Project) -> Finding:
+    versus = part(project.metrics, "versus_best_baseline")
+    interval = versus.get("interval_95")
+    if not isinstance(interval, list) or len(interval) != 2 or None in map(number, interval):
+        return Finding(NOT_YET, ["reports/metrics.json: not compared with a baseline"], RUN)
+    difference, low = number(versus.get("difference")) or 0.0, float(interval[0])
+    said = (
+        f"{versus.get('metric')}: {difference:+.3f} over {versus.get('baseline')}, "
+        f"95% interval {low:+.3f} to {float(interval[1]):+.3f}"
+    )
+    if difference > 0 and low > 0:
+        return Finding(MET, [said])
+    for heading in ("Results", "Limits", "Trade-offs", "What to improve"):
+        for paragraph in project.readme.get(heading, "").split("\n\n"):
+            own = "baseline" in paragraph and project.of_the_template(paragraph) < 0.3
+            if own and "<!--" not in paragraph and "95% interval" not in paragraph:
+                return Finding(MET, [said, f"README.md, {heading}: {paragraph.strip()[:200]}"])
+    advice = "Improve it, or say in README.md (Limits) why the baseline is not beaten."
+    return Finding(PARTLY if difference > 0 else NOT_YET, [said, "README.md: no reason"], advice)

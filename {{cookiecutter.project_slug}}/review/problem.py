@@ -1,0 +1,59 @@
+"""Is it clear who has which problem, and is it a problem that is not everybody's exercise?"""
+
+import re
+
+from .criteria import MET, NOT_YET, PARTLY, Finding, criterion, judge
+from .project import Project, part
+
+# Data sets that reviewers have seen a hundred times.
+CLICHES = (
+    "20 ?newsgroups|adult (income|census)|ag ?news|air ?passengers|ames housing|boston housing"
+    "|breast cancer wisconsin|california housing|cats? (vs|and|or) dogs?|churn modelling|cifar"
+    "|(credit card|creditcard) ?fraud|diamonds data|dogs? (vs|and|or) cats?|emnist"
+    "|fashion ?mnist|imdb( movie)? reviews|iris|mnist|movielens|mtcars|palmer penguins|pima indians"
+    "|quora question pairs|sms spam|spam collection|sunspots|telco (customer )?churn|titanic"
+    "|twitter sentiment|wine quality|yelp reviews"
+)
+CLICHE = re.compile(rf"(?<![a-z])({CLICHES})(?![a-z])", re.IGNORECASE)
+PURPOSE = re.compile(r"\b(so that|so|to|for|because|instead of|before)\b", re.IGNORECASE)
+
+
+@criterion("problem.statement", "one sentence of the author's own: who uses the service for what")
+def statement(project: Project) -> Finding:
+    text = project.statement
+    where = 'pyproject.toml, `description`: "' + text + '"'
+    advice = 'Write "A service that … for/so that …" into `description` of pyproject.toml.'
+    if not text.strip():
+        return Finding(NOT_YET, ["pyproject.toml: no `description`"], advice)
+    default = str(project.record.get("default_statement", ""))
+    same = alike(text, default)
+    if same > 0.6:
+        return Finding(NOT_YET, [where, f"{same:.0%} of its words are the template's"], advice)
+    if len(text.split()) < 8 or not PURPOSE.search(text):
+        return Finding(PARTLY, [where, "it does not say for whom or what for"], advice)
+    return Finding(MET, [where])
+
+
+def alike(text: str, other: str) -> float:
+    """Return which share of the words of two texts is common to both, 0 to 1 (Jaccard)."""
+    words, others = (set(re.findall(r"\w+", one.lower())) for one in (text, other))
+    return len(words & others) / max(1, len(words | others))
+
+
+@criterion("problem.data", "data that is not everybody's exercise (MNIST, Titanic, Iris, …)")
+def data(project: Project) -> Finding:
+    source = str(part(project.params, "data").get("source", ""))
+    places = {
+        "params.yaml, `data.source`": source,
+        "pyproject.toml, `description`": project.statement,
+        "README.md, title": project.readme.get("", "").strip().partition("\n")[0],
+    }
+    faults = [
+        f"{place}: {match[0]}"
+        for place, text in places.items()
+        if (match := CLICHE.search(re.sub(r"[-_]+", " ", text)))
+    ]
+    if not source:
+        faults.append("params.yaml: no `data.source`")
+    advice = "Take data of a problem that somebody has; docs/your-own-data.md shows how."
+    return judge(faults, f"params.yaml, `data.source`: {source}", advice)

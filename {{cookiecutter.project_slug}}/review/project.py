@@ -1,0 +1,263 @@
+"""A project as the review sees it: files, the template's record and git's history, nothing run.
+
+It may be a stranger's: links are not followed, sizes are bounded, and git reads a copy of its
+references with settings of our own, because a repository's settings can name commands to run.
+"""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import tomllib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from . import origin
+
+MAX_BYTES = 5_000_000
+MAX_FILES = 20_000
+MADE_BY_RUNS = ("data/raw/", "data/processed/", "models/", "changes/", "predictions/", "mlruns/")
+# Folders that are no part of what somebody wrote.
+IGNORED = re.compile(
+    r"(^|/)(\.git|\.venv|venv|env|\.cache|__pycache__|\.\w+_cache|[^/]+\.egg-info|node_modules"
+    r"|\.hypothesis|\.ipynb_checkpoints|\.tox)$|^(build|dist|\.dvc/(cache|tmp))$"
+)
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases: nine lines of them can stand for gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read here")
+        return super().compose_node(parent, index)
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit: what it is called and the message in full."""
+
+    sha: str
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True)
+class History:
+    """What git has of the branch that is checked out, newest commit first."""
+
+    commits: list[Commit]
+    files: dict[str, int]  # of the newest commit, with their bytes
+    ever: dict[str, int]  # of all its commits
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a project, and the record of what the template generated."""
+
+    root: Path
+    record: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def files(self) -> list[str]:
+        """The names, with slashes, of the files that somebody wrote and of reports; no links."""
+        found: list[str] = []
+        for folder, folders, names in os.walk(self.root):
+            place = Path(folder).relative_to(self.root).as_posix()
+            here = "" if place == "." else f"{place}/"
+            folders[:] = [name for name in folders if not IGNORED.search(here + name)]
+            folders[:] = [name for name in folders if f"{here}{name}/" not in MADE_BY_RUNS]
+            found += [here + name for name in names if not (Path(folder) / name).is_symlink()]
+            if len(found) > MAX_FILES:
+                break
+        return sorted(found)
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is such a file, inside of the project and no link."""
+        return self.inside(name) and (self.root / name).is_file()
+
+    def inside(self, name: str) -> bool:
+        """Tell whether a name is one of a place inside of the project that no link leads out of."""
+        try:
+            path = (self.root / name).resolve()
+            return path.is_relative_to(self.root.resolve()) and not (self.root / name).is_symlink()
+        except (OSError, ValueError, RuntimeError):  # a name that no file can have; a loop of links
+            return False
+
+    def text(self, name: str) -> str:
+        """Return a file's text, or nothing for one that is missing or too large."""
+        if not self.has(name) or (self.root / name).stat().st_size > MAX_BYTES:
+            return ""
+        return (self.root / name).read_text(encoding="utf-8", errors="replace")
+
+    def data(self, name: str) -> dict[str, Any]:
+        """Return what a JSON, YAML or TOML file holds, or nothing if it is no such mapping."""
+        text = self.text(name)
+        try:
+            if name.endswith((".json", ".ipynb")):
+                content = json.loads(text)
+            elif name.endswith(".toml"):
+                content = tomllib.loads(text)
+            else:
+                content = yaml.load(text, _PlainLoader)  # a SafeLoader
+        except (ValueError, yaml.YAMLError, RecursionError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    @cached_property
+    def python(self) -> dict[str, ast.Module | None]:
+        """The syntax trees of all Python files; None for one that is no Python."""
+        return {name: _tree(self.text(name)) for name in self.files if name.endswith(".py")}
+
+    @cached_property
+    def package(self) -> str:
+        """The name of its Python package, or nothing."""
+        mains = [name for name in self.files if re.fullmatch(r"src/\w+/__main__\.py", name)]
+        return mains[0].split("/")[1] if mains else ""
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """What `evaluate` wrote."""
+        return self.data("reports/metrics.json")
+
+    @cached_property
+    def params(self) -> dict[str, Any]:
+        """The parameters."""
+        return self.data("params.yaml")
+
+    @property
+    def type(self) -> str:
+        """The project type, as the run or the template has it."""
+        return str(self.metrics.get("project_type") or self.answers.get("project_type") or "")
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """What was answered at generation."""
+        return part(self.record, "answers")
+
+    @cached_property
+    def statement(self) -> str:
+        """The problem in one sentence."""
+        return str(part(self.data("pyproject.toml"), "project").get("description", ""))
+
+    @cached_property
+    def readme(self) -> dict[str, str]:
+        """The sections of README.md by heading; what stands before the first has the key ""."""
+        text = re.sub(r"^```.*?^```", _masked, self.text("README.md"), flags=re.M | re.S)
+        parts = re.split(r"^## +(.+?) *$", text, flags=re.MULTILINE)
+        sections = dict(zip(["", *parts[1::2]], parts[0::2], strict=True))
+        return {name: body.replace("\0", "#") for name, body in sections.items()}
+
+    @cached_property
+    def history(self) -> History | None:
+        """What git has, or None without git or a repository here."""
+        return read_history(self.root)
+
+    def own(self, name: str) -> tuple[int, int]:
+        """Return how many lines of a file were added, and how many removed, since generation."""
+        there = part(part(self.record, "files"), name)
+        before = origin.lines("")
+        before.update(origin.pieces(str(there.get("lines", "")), origin.LINE))
+        now = origin.lines(self.text(name))
+        return (now - before).total(), (before - now).total()
+
+    def of_the_template(self, text: str, prose: str = "README.md") -> float:
+        """Return which share of a text's words stands in the prose that was generated, 0 to 1."""
+        known = str(part(self.record, "prose").get(prose, ""))
+        triples = origin.triples(text)
+        return len(triples & set(origin.pieces(known, origin.WORDS))) / max(1, len(triples))
+
+
+def part(content: Any, name: str) -> dict[str, Any]:
+    """Return the mapping under a key, or an empty one: files may hold anything."""
+    inner = content.get(name) if isinstance(content, dict) else None
+    return inner if isinstance(inner, dict) else {}
+
+
+def number(content: Any) -> float | None:
+    """Return a number, or None for anything else."""
+    return content if isinstance(content, int | float) and not isinstance(content, bool) else None
+
+
+def _masked(match: re.Match[str]) -> str:
+    """Return a block of code in which no line looks like a heading."""
+    return re.sub(r"^#", "\0", match[0], flags=re.MULTILINE)
+
+
+def _tree(text: str) -> ast.Module | None:
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def read_history(root: Path) -> History | None:
+    """Return the history of the checked-out branch, without using the repository's settings."""
+    head = _head(root / ".git")
+    if shutil.which("git") is None or head is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+        environment |= {
+            "GIT_DIR": folder,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+        }
+
+        def git(*arguments: str) -> str:
+            done = subprocess.run(
+                ["git", *arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=True,
+                timeout=60,
+            )
+            return done.stdout.decode("utf-8", "replace")
+
+        try:
+            git("init", "--quiet", "--bare", folder)
+            environment["GIT_OBJECT_DIRECTORY"] = str((root / ".git" / "objects").resolve())
+            log = git("log", "-z", "--max-count=1000", "--format=%H%n%s%n%b", head)
+            tree = git("ls-tree", "-r", "-z", "--long", head)
+            objects = git("rev-list", "--objects", "--max-count=1000", head)
+            every = (
+                "--batch-all-objects",
+                "--batch-check=%(objectname) %(objecttype) %(objectsize)",
+            )
+            sizes = git("cat-file", *every)
+        except (subprocess.SubprocessError, OSError):
+            return None
+    commits = [Commit(*entry.split("\n", 2)) for entry in log.split("\0") if entry.count("\n") > 1]
+    rows = (row.split("\t", 1) for row in tree.split("\0") if "\t" in row)
+    files = {name: int(size) for fields, name in rows if (size := fields.split()[3]).isdigit()}
+    rows_of = (line.split() for line in sizes.splitlines())
+    bytes_of = {sha: int(size) for sha, kind, size in rows_of if kind == "blob"}
+    named = (line.split(" ", 1) for line in objects.splitlines() if " " in line)
+    ever = {name: bytes_of[sha] for sha, name in named if sha in bytes_of}
+    return History(commits, files, ever)
+
+
+def _head(git: Path) -> str | None:
+    """Return the hash of the commit that is checked out."""
+    try:
+        name = (git / "HEAD").read_text("utf-8").strip()
+        if name.startswith("ref: refs/") and ".." not in name:
+            reference = name.removeprefix("ref: ")
+            loose = git / reference
+            packed = git / "packed-refs"
+            if loose.is_file():
+                name = loose.read_text("utf-8").strip()
+            elif packed.is_file():
+                rows = (row.split(" ") for row in packed.read_text("utf-8").splitlines())
+                name = next((row[0] for row in rows if row[1:] == [reference]), "")
+    except (OSError, ValueError):
+        return None
+    return name if re.fullmatch(r"[0-9a-f]{40,64}", name) else None

@@ -1,0 +1,92 @@
+"""Does README.md explain it, in the author's words, with the numbers of the run?"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from .criteria import NOT_YET, PARTLY, Finding, criterion, judge
+from .origin import RECORD, WRITTEN
+from .project import Project
+
+SECTIONS = ("Results", "Data", "Methodology", "Trade-offs", "Limits", "What to improve")
+AUTHORS = ("Why this problem", "Trade-offs", "What to improve")
+ENOUGH_WORDS = 40
+IMAGE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)")
+NAMES = r"accuracy|macro[- ]?f1|ece|mape|wape|mase|rmse|ndcg@10|mrr@10|recall@10|recall@100"
+CLAIM = re.compile(rf"\b({NAMES})\b(?: (?:of|is|was|reaches|at))?[: =]+(\d+\.\d+)", re.IGNORECASE)
+
+
+@criterion("readme.sections", "the sections that a reader looks for")
+def sections(project: Project) -> Finding:
+    there = {name.casefold() for name in project.readme}
+    faults = [
+        f'README.md: no section "{name}"' for name in SECTIONS if name.casefold() not in there
+    ]
+    return judge(faults, f"README.md: {', '.join(SECTIONS)}", "Write the section.", PARTLY)
+
+
+@criterion("readme.own_words", "why, trade-offs and what to improve in the author's own words")
+def own_words(project: Project) -> Finding:
+    if not project.record:
+        return Finding(NOT_YET, [f"{RECORD}: not here, so whose words they are is not known"])
+    faults, evidence = [], []
+    for name in AUTHORS:
+        text = WRITTEN.sub("", project.readme.get(name, ""))
+        words = len(re.findall(r"\w+", re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)))
+        share = project.of_the_template(text)
+        if share > 0.5 or words < ENOUGH_WORDS:
+            reason = f"{words} words" if words < ENOUGH_WORDS else f"{share:.0%} the template's"
+            faults.append(f"README.md, {name}: {reason}")
+        else:
+            evidence.append(f"README.md, {name}: {words} words, {share:.0%} the template's")
+    verdict = PARTLY if evidence else NOT_YET
+    advice = f"Write it yourself, {ENOUGH_WORDS} words or more, and delete the template's."
+    return judge(faults, evidence, advice, verdict)
+
+
+@criterion("readme.numbers", "every number of the results is one of reports/metrics.json")
+def numbers(project: Project) -> Finding:
+    text = project.text("README.md")
+    written = "\n".join(match[0] for match in WRITTEN.finditer(text))
+    advice = "Run `make report`; it writes the results section."
+    if not project.metrics or not re.search(r"\d\.\d", written):
+        return Finding(NOT_YET, ["README.md: no results of a run"], advice)
+    known = [*_numbers(project.metrics)]
+    shown = re.findall(
+        r"(?<![\w.])\d+\.\d+(?![\w.]*\w)", re.sub(r"`[^`]*`|\([^)]*/[^)]*\)", "", written)
+    )
+    claimed = [match[2] for match in CLAIM.finditer(WRITTEN.sub("", text))]
+    unknown = [value for value in [*shown, *claimed] if not _is_known(value, known)]
+    faults = [
+        f"README.md: {value} is not in reports/metrics.json" for value in dict.fromkeys(unknown)
+    ]
+    return judge(faults, f"README.md: {len(shown)} numbers, all of reports/metrics.json", advice)
+
+
+def _numbers(content: Any) -> Iterator[float]:
+    """Yield every number of nested mappings and lists."""
+    if isinstance(content, bool):
+        return
+    if isinstance(content, int | float):
+        yield float(content)
+    elif isinstance(content, dict | list):
+        for inner in content.values() if isinstance(content, dict) else content:
+            yield from _numbers(inner)
+
+
+def _is_known(shown: str, known: list[float]) -> bool:
+    """Tell whether a number is one that is known, rounded, as it is or in percent."""
+    digits = len(shown.partition(".")[2])
+    half = 0.5000001 * 10.0**-digits
+    value = float(shown)
+    return any(abs(abs(number) * scale - value) <= half for number in known for scale in (1, 100))
+
+
+@criterion("readme.figures", "figures that are there")
+def figures(project: Project) -> Finding:
+    images = [name for name in IMAGE.findall(project.text("README.md")) if "://" not in name]
+    faults = [f"README.md: {name} is not here" for name in images if not project.has(name)]
+    if not images:
+        faults = ["README.md: no figure"]
+    evidence = f"README.md: {', '.join(images)}"
+    return judge(faults, evidence, "Run `make pipeline`, and commit reports/ with its figures.")
