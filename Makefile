@@ -31,7 +31,7 @@ lint: build/venv/requirements-test.installed  ## style of the template and of th
 	@$(BIN)/ruff format --config pyproject.toml --check .
 
 docs: build/venv/requirements-docs.installed  ## the site, into build/site
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 review: build/venv/requirements-review.installed  ## what a reviewer looks for in a project: make review PROJECT=...
 	@$(BIN)/python scripts/review.py "$(PROJECT)"
