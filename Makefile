@@ -4,7 +4,7 @@ TYPE ?= text-classification
 BIN := build/venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint review figures clean
+.PHONY: help demo test test-fast lint docs review figures clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -14,8 +14,8 @@ build/venv/%.installed: %.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
 	@$(PYTHON) -c "open('$@', 'w')"
 
-build/venv/requirements-test.installed: requirements.txt requirements-review.txt
-build/venv/requirements-review.installed: requirements.txt
+build/venv/requirements-test.installed: requirements.txt requirements-docs.txt requirements-review.txt
+build/venv/requirements-docs.installed build/venv/requirements-review.installed: requirements.txt
 
 demo: build/venv/requirements.installed  ## from the prompts to a served answer: make demo TYPE=...
 	@$(BIN)/python scripts/demo.py $(TYPE)
@@ -29,6 +29,9 @@ test-fast: build/venv/requirements-test.installed  ## the tests that neither tra
 lint: build/venv/requirements-test.installed  ## style of the template and of the code in it
 	@$(BIN)/ruff check --config pyproject.toml .
 	@$(BIN)/ruff format --config pyproject.toml --check .
+
+docs: build/venv/requirements-docs.installed  ## the site, into build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 review: build/venv/requirements-review.installed  ## what a reviewer looks for in a project: make review PROJECT=...
 	@$(BIN)/python scripts/review.py "$(PROJECT)"

@@ -42,7 +42,8 @@ GROUPS = (
     ("test_demo_forecasting.py",),
     ("[make_classifier", "test_two_processes"),
     ("[make_search",),
-    ("test_image.py", "test_monitoring.py", "test_operation.py"),  # they run the demos' services
+    # they run the demos' services
+    ("test_image.py", "test_monitoring.py", "test_operation.py", "test_tutorials.py"),
     ("[make_forecaster",),
     ("test_examples.py",),
 )
@@ -237,11 +238,11 @@ def free_port():
 
 
 @contextmanager
-def running(interpreter, package, folder, *options):
+def running(interpreter, package, folder, *options, **variables):
     """Run the server of a project's package in a folder, and yield its URL once it is ready."""
     port = free_port()
     command = [interpreter, "-m", package, "serve", *options]
-    server = subprocess.Popen(command, cwd=folder, env=environment(PORT=str(port)))
+    server = subprocess.Popen(command, cwd=folder, env=environment(PORT=str(port), **variables))
     url = f"http://127.0.0.1:{port}"
     try:
         while not is_ready(url):
