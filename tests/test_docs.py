@@ -11,8 +11,6 @@ SECTIONS = [
     *("What to improve", "The service", "Watching it", "Shipping it", "Commands"),
     *("Use your own data", "Structure", "Licence"),
 ]
-# What every README links to, and a project type may have yet to get.
-AWAITED = {"docs/walkthrough.md", "docs/interview.md"}
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +30,6 @@ def generated(bake_in, tmp_path_factory):
 @pytest.fixture(params=TYPES)
 def project(request, generated):
     return generated(request.param)
-
-
-def document(project, name):
-    """Return a document of the project; skip the test if its type has none."""
-    if not project.has_file(name):
-        pytest.skip(f"there is no {name} yet")
-    return project.read(name)
 
 
 def prose(markdown):
@@ -94,13 +85,12 @@ def test_every_relative_link_leads_somewhere(project_type, target, generated):
     folder = project.path.resolve()
     documents = [folder / name for name in sorted(project.files()) if name.endswith(".md")]
     assert folder / "docs/decisions/0001-one-exported-file.md" in documents
-    awaited = {name for name in AWAITED if not project.has_file(name)}
-    dead = {
+    dead = [
         (file.relative_to(folder).as_posix(), link)
         for file in documents
         for link in dead_links(folder, file)
-    }
-    assert dead == {("README.md", name) for name in awaited}
+    ]
+    assert dead == []
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -138,7 +128,7 @@ def test_the_readme_leads_to_every_document(project):
 
 
 def test_the_walkthrough_leads_through_every_folder_of_the_code(project):
-    linked = links(document(project, "docs/walkthrough.md"))
+    linked = links(project.read("docs/walkthrough.md"))
     source = f"src/{project.package}"
     modules = {name for name in project.files() if re.match(rf"{source}/.+\.py$", name)}
     folders = {name.rpartition("/")[0] for name in modules}
@@ -149,7 +139,7 @@ def test_the_walkthrough_leads_through_every_folder_of_the_code(project):
 
 
 def test_every_question_says_where_its_answer_is_found(project):
-    text = document(project, "docs/interview.md")
+    text = project.read("docs/interview.md")
     assert len(re.findall(r"^## ", text, re.MULTILINE)) >= 5
     parts = re.split(r"^(?:(?=## )|(?:\d+\.|-) )", text, flags=re.MULTILINE)[1:]
     questions = [part for part in parts if not part.startswith("## ")]
