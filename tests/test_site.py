@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
-from conftest import CHOICES, PROMPTS, TEMPLATE, environment
+from conftest import CHOICES, PROMPTS, SKELETON, TEMPLATE, environment
 from test_tutorials import apply, blocks
 
 DOCS = TEMPLATE / "docs"
@@ -214,6 +214,18 @@ def test_the_patches_of_a_tutorial_fit_what_is_generated(kind, projects):
     assert patches
     for patch in patches:
         apply(patch, projects[kind], "--check")
+
+
+def test_each_file_that_a_page_names_is_there(projects):
+    text = "".join(path.read_text(encoding="utf-8") for path in (*DOCS.rglob("*.md"), README))
+    named = set(re.findall(r"`([a-z_]+/[a-z0-9_/.-]+\.[a-z]+)`", text))
+    named -= {name for name in named if name.startswith(("reports/", "models/"))}  # by a run
+    named -= {name for name in named if f"+++ b/{name}" in text}  # the reader does
+    assert len(named) > 30
+    homes = [TEMPLATE, SKELETON]
+    for project in projects.values():
+        homes += [project.path, project.path / "src" / project.package]
+    assert not [name for name in named if not any((home / name).is_file() for home in homes)]
 
 
 def test_the_readme_leads_somewhere(projects):
