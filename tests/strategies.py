@@ -14,30 +14,23 @@ from test_hooks import pre_gen
 # What one syntax or another would read as more than text, or as more than a name.
 SYNTAX = json.loads((Path(__file__).parent / "corpus" / "syntax.json").read_text(encoding="utf-8"))
 FRAGMENTS = [*SYNTAX["texts"], *(raw for raw in PROMPTS.values() if isinstance(raw, str))]
-UNWELCOME = [
-    "\n",
-    "\r",
-    "\t",
-    "\0",
-    "\x1b[31m",
-    "\x7f",
-    "\x85",
-    "\u2028",
-    "\ufffe",
-    "\ud800",
-    "\udcff",
-]
+UNWELCOME = (
+    "\n\r\t\0\x1b\x7f\x85\x9b\u2028\u2029\ufdd0\ufdef\ufffe\uffff\U0001fffe\U0010ffff\ud800\udcff"
+)
 NOTHING = ["", " ", "\u200b", "\u3164", "\u2800 ", "\u0301", "\ufeff\u00a0"]
 
 UNSEEN = dict.fromkeys(map(ord, "\u115f\u1160\u2800\u3164\uffa0"))  # letters without a shape
-WINDOWS = {"con", "prn", "aux", "nul"} | {
-    f"{port}{n}" for port in ("com", "lpt") for n in range(10)
+WINDOWS = {
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)),
 }
 
 any_character = st.characters(exclude_categories=())
-spoken = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=4), min_size=1, max_size=8).map(
-    "".join
-)
+pieces = st.sampled_from(FRAGMENTS) | st.text(max_size=4)
+spoken = st.lists(pieces, min_size=1, max_size=8).map("".join)
 long = st.builds(lambda part, times: (part or "x") * times, spoken, st.integers(2, 300))
 texts = st.one_of(
     spoken,
@@ -50,22 +43,8 @@ texts = st.one_of(
 )
 
 # Names that mean something to Python, Windows, a shell, a file system or the project.
-TAKEN = sorted(
-    {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *sys.stdlib_module_names}
-    | {
-        "con",
-        "nul",
-        "com1",
-        "lpt9",
-        "torch",
-        "scikit-learn",
-        "sklearn",
-        "pip",
-        "python",
-        "activate",
-    }
-    | {"tests", "test_app", "conftest", "benchmarks", "src", "virtual", "aws_lambda", "cuda", "st"}
-)
+TAKEN = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *sys.stdlib_module_names}
+TAKEN = sorted(TAKEN | {*SYNTAX["taken"]})
 well_formed = st.from_regex(r"[a-z][a-z0-9]{0,8}([-_][a-z0-9]{1,8}){0,4}", fullmatch=True)
 names = st.one_of(
     well_formed,

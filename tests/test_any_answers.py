@@ -295,8 +295,8 @@ def test_what_was_a_defect_is_none(case):
 def command_line(tmp_path_factory):
     """Return a function that runs cookiecutter's command line in this process.
 
-    It takes answers by "arguments", "default_context" or "replay", and returns what was printed
-    and the exit code, and the folder that projects go into.
+    It takes answers as "arguments", "typed", or by "default_context" or "replay", and returns what
+    was printed and the exit code, and the folder that projects go into.
     """
     home = tmp_path_factory.mktemp("home")
 
@@ -305,9 +305,12 @@ def command_line(tmp_path_factory):
         out = home / "out"
         out.mkdir(parents=True)
         config = {"replay_dir": str(home / "replay"), "cookiecutters_dir": str(home)}
-        options = ["--no-input"]
+        options, typed = ["--no-input"], None
         if route == "arguments":
             options += [f"{name}={value}" for name, value in answers.items()]
+        elif route == "typed":
+            numbers = {name: CHOICES[name].index(answers[name]) + 1 for name in CHOICES}
+            options, typed = [], "".join(f"{line}\n" for line in {**answers, **numbers}.values())
         elif route == "default_context":
             config["default_context"] = answers
         else:
@@ -315,7 +318,7 @@ def command_line(tmp_path_factory):
             options = ["--replay-file", str(home / "answers.json")]
         (home / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
         options += ["--output-dir", str(out), "--config-file", str(home / "config.yaml")]
-        return CliRunner().invoke(cookiecutter, [str(TEMPLATE), *options]), out
+        return CliRunner().invoke(cookiecutter, [str(TEMPLATE), *options], input=typed), out
 
     return run
 
@@ -325,8 +328,10 @@ def test_odd_answers_are_generated_from(command_line):
     seen = Counter()
 
     @examples(GENERATED)
-    @given(st.sampled_from(["arguments", "default_context", "replay"]), strategies.good_sets)
+    @given(st.sampled_from(["arguments", "typed", *ROUTES[1:]]), strategies.good_sets)
     def generate(route, answers):
+        if route == "typed":  # the prompt strips what it gets
+            answers = {name: value.strip() for name, value in answers.items()}
         done, out = command_line(route, answers)
         assert done.exit_code == 0, done.output
         [folder] = out.iterdir()
@@ -349,7 +354,7 @@ def test_bad_answers_leave_nothing(command_line):
     seen = Counter()
 
     @examples(TURNED_AWAY)
-    @given(st.sampled_from(["default_context", "replay"]), strategies.any_sets)
+    @given(st.sampled_from(ROUTES[1:]), strategies.any_sets)
     def turn_away(route, answers):
         reached = handed_over(route, answers)
         assume(reached is not None)
