@@ -83,6 +83,28 @@ def test_changed_data_raise_an_alarm_with_an_exit_code_of_its_own(log, run):
     assert page.count("data:image/png;base64,") == 2
 
 
+def in_mode(mode, numbers, words):
+    """Signals of a model that answers in several ways."""
+    return [{reference.MODE: mode, **signals(number, words)} for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("modes", "words", "drifted"),
+    [("a", 14.0, []), ("b", 30.0, []), ("b", 14.0, ["words"]), ("abbbbbbbbb", 30.0, ["mode"])],
+)
+def test_answers_are_compared_with_those_given_in_the_same_way(modes, words, drifted, log, run):
+    """The usual length in one way is 14, in the other 30."""
+    known = [*in_mode("a", range(-500, 0), 14.0), *in_mode("b", range(-500, 0), 30.0)]
+    reference.write(artifacts.MODELS, known)
+    artifacts.write_manifest(artifacts.MODELS, [reference.REFERENCE], {"version": VERSION})
+    kept = [in_mode(modes[number % len(modes)], [number], words)[0] for number in range(300)]
+    log(*({**answer(number), "signals": one} for number, one in enumerate(kept)))
+    assert run("monitor").code == (monitor.ALARM if drifted else 0)
+    found = {one["signal"] for one in verdict()["signals"] if one["is_alarm"]}
+    assert found >= set(drifted)
+    assert bool(found) is bool(drifted)
+
+
 def test_only_the_newest_answers_of_this_model_count(log, run):
     old = [answer(number, words=30.0) for number in range(200)]
     other = [answer(number, "another", words=30.0) for number in range(200, 400)]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import UserError
+from ..serving.prediction_log import MODE
 
 REFERENCE = "reference.csv"
 MAX_ROWS = 2_000
@@ -30,3 +31,8 @@ def read(folder: Path) -> pd.DataFrame:
             "a validation set"
         ) from None
     return table.astype(dict.fromkeys(table.select_dtypes("number"), float))
+
+
+def alike(reference: pd.DataFrame, window: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that were answered in a way that the window has too; without ways, all."""
+    return reference[reference[MODE].isin(window[MODE])] if MODE in reference else reference

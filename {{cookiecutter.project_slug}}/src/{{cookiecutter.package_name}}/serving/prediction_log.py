@@ -22,6 +22,7 @@ from ..config import Log
 LOGGED = Counter("predictions_logged", "Answers, by whether the prediction log has them", ["how"])
 SIGNALS = Summary("prediction_signal", "What is measured of answers that are logged", ["signal"])
 NAME = "predictions.jsonl"
+MODE = "mode"  # a signal: in which way, where a model can answer in several
 FILES = 4  # that the folder's room is divided among
 MAX_WAITING = 1_000  # requests that wait to be written; those beyond are left out
 CLOSE_SECONDS = 5

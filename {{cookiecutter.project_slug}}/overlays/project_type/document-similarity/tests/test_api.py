@@ -16,7 +16,7 @@ import uvicorn
 from api_fixtures import ready_client
 
 from {{cookiecutter.package_name}}.errors import UserError
-from {{cookiecutter.package_name}}.serving.predictor import Predictor
+from {{cookiecutter.package_name}}.serving.predictor import Item, Predictor, Question
 
 JSON = {"Content-Type": "application/json"}
 ODD = "\ud800"  # half of a pair: JSON can spell it, UTF-8 cannot
@@ -96,6 +96,23 @@ def test_a_query_is_answered_by_documents_best_first(reader, predictor, corpus):
         assert (result["title"], result["text"]) == (document["title"], document["text"])
         assert (result["id"], result["matched"]) == (same["id"], same["matched"])
         assert result["score"] == pytest.approx(same["score"], abs=1e-6)
+
+
+def test_for_a_search_by_words_no_query_is_embedded(predictor, monkeypatch):
+    embedded, embed = [], predictor.embed
+
+    def record(ids):
+        embedded.extend(ids)
+        return embed(ids)
+
+    monkeypatch.setattr(predictor.collection, "mode", "bm25")
+    monkeypatch.setattr(predictor, "embed", record)
+    query, [passage] = "My kitchen tap drips all night.", predictor.tokens(["A passage to store."])
+    results, vector = predictor.answer(predictor.prepare([Question(query, 10), Item(passage)]))
+    assert embedded == [passage]
+    assert vector == pytest.approx(embed([passage])[0], abs=1e-6)
+    hits = predictor.collection.search(query, None, 10, "bm25")
+    assert ids(results) == [hit.document.id for hit in hits]
 
 
 @pytest.mark.parametrize(("k", "count"), [(1, 1), (3, 3), (40, 40), (100, 40)])

@@ -97,10 +97,11 @@ def build(settings):
         index = config.load(Params).index
         facts = {"kind": kind, "settings": index.model_dump()}
         vectors.write_graph(vectors.Vectors(folder), folder / vectors.GRAPH, index, threads=1)
-        manifest = {"version": model, "retrieval": "hybrid", "index": facts}
+        lengths = {"max_tokens": 32, "overlap_tokens": 8}
+        manifest = {"version": model, "retrieval": "hybrid", "index": facts, **lengths}
 
-        def reopen(use=lambda found: embed(found, model)):
-            return Collection(folder, manifest, settings(**changes), use)
+        def reopen(use=lambda found: embed(found, model), **facts):
+            return Collection(folder, {**manifest, **facts}, settings(**changes), use)
 
         collection = reopen()
         collection.reopen = reopen
@@ -301,7 +302,7 @@ def test_another_models_vectors_are_computed_anew_once_and_kept(build):
 
     build(stored, model="m2").reopen()  # trained again
     kept = {change.id: change for change in Journal(Path(CHANGES)).since(0)}
-    assert [kept[name].model for name in ("new", "s3", "s4")] == ["m2", "m2", ""]
+    assert [kept[name].model for name in ("new", "s3", "s4")] == ["m2 32 8", "m2 32 8", ""]
     for one, expected in zip(new, embed(new, "m2"), strict=True):
         np.testing.assert_array_equal(kept[one.id].vectors, expected.ravel())
     second = build(stored, model="m2").reopen(count_and_embed)
@@ -310,6 +311,21 @@ def test_another_models_vectors_are_computed_anew_once_and_kept(build):
     assert hits[0].document == new[0]
     assert hits[0].score == pytest.approx(1, abs=1e-3)
     assert second.get("s4") is None
+
+
+@pytest.mark.parametrize("facts", [{}, {"max_tokens": 64}, {"overlap_tokens": 0}], ids=str)
+def test_passages_of_another_length_are_computed_anew(facts, build):
+    embedded = []
+
+    def count_and_embed(found):
+        embedded.extend(one.id for one in found)
+        return embed(found)
+
+    collection = build(some(5))
+    put(collection, Document("new", "", "tap. cat snow"))
+    for _ in range(2):
+        collection.reopen(count_and_embed, **facts)
+    assert embedded == (["new"] if facts else [])
 
 
 def test_a_change_by_a_process_with_the_model_before_is_embedded_anew(build):

@@ -9,6 +9,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from {{cookiecutter.package_name}} import artifacts
 from {{cookiecutter.package_name}}.evaluation import error_analysis, evaluate, figures, scores
@@ -245,7 +246,8 @@ def test_shared_words_are_counted_without_endings_and_stop_words(
     rows.append(("q", query, "tap", 0))  # what is not relevant counts for nothing
     judged = pd.DataFrame(rows, columns=["query_id", "query", "document_id", "relevance"])
     documents, tokens = predictor.collection.documents, predictor.collection.words.tokens
-    assert error_analysis.overlap(judged, "q", documents, tokens) == pytest.approx(expected)
+    wanted = error_analysis.relevant(judged)["q"]
+    assert error_analysis.overlap(query, wanted, documents, tokens) == pytest.approx(expected)
 
 
 def test_how_far_down_one_has_to_read_is_counted(metrics, held_out, predictor):
@@ -415,6 +417,12 @@ def test_figures_of_other_data_do_not_stay(trained, unjudged, metrics, monkeypat
     assert Path("copy/reports/figures/slices.png").exists()
     evaluated_in(Path("copy").resolve(), unjudged.params)
     assert [path.name for path in Path("copy/reports/figures").iterdir()] == ["index.png"]
+
+
+def test_a_change_of_what_is_evaluated_makes_the_figures_stale(project):
+    stages = yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    [watched] = stages["evaluate"]["params"]
+    assert {"serve.retrieval", "serve.exact"} <= set(watched[".params.yaml"])
 
 
 def test_the_way_to_search_that_is_served_is_what_is_evaluated(words_alone, metrics):

@@ -46,7 +46,7 @@ def predictor(served):
 def search(predictor, query, k=3):
     """Return the ids of the documents that are found, best first."""
     [results] = predictor.answer(predictor.prepare([Question(query, k)]))
-    return [result["id"] for result in results]
+    return [result["id"] for result in results[:k]]
 
 
 def add(predictor, *documents):

@@ -8,6 +8,7 @@ from sklearn.metrics import ndcg_score
 from {{cookiecutter.package_name}} import artifacts
 from {{cookiecutter.package_name}}.data.prepare import read_split
 from {{cookiecutter.package_name}}.errors import UserError
+from {{cookiecutter.package_name}}.evaluation.scores import MODES
 from {{cookiecutter.package_name}}.monitoring import quality, reference
 from {{cookiecutter.package_name}}.serving.observe import observer
 
@@ -32,6 +33,7 @@ def test_the_signals_are_what_they_say(observe, predictor):
     scores = [result["score"] for result in answer["results"]]
     seen = observe(query)
     assert seen.answer["ids"] == [result["id"] for result in answer["results"]]
+    assert seen.signals["mode"] == predictor.collection.mode
     assert seen.signals["words"] == 4  # kitchen, tap, drips, zyxwvut
     assert seen.signals["unknown_words"] >= 1 / 4
     assert seen.signals["best_score"] == pytest.approx(scores[0], abs=1e-3)
@@ -41,7 +43,8 @@ def test_the_signals_are_what_they_say(observe, predictor):
 
 @pytest.mark.parametrize("query", ["x", " ", "!?", "🚰", "the and of"], ids=ascii)
 def test_any_query_has_signals(query, observe):
-    assert all(np.isfinite(value) for value in observe(query).signals.values())
+    signals = observe(query).signals
+    assert all(np.isfinite(value) for name, value in signals.items() if name != "mode")
 
 
 def test_nothing_found_has_signals_too(trained, predictor):
@@ -50,13 +53,20 @@ def test_nothing_found_has_signals_too(trained, predictor):
     assert seen.signals["best_score"] == 0
 
 
-def test_the_reference_holds_the_signals_of_validation_queries(observe, trained, monkeypatch):
+@pytest.mark.parametrize("mode", MODES)
+def test_the_reference_holds_the_signals_of_validation_queries_in_each_way_to_search(
+    mode, trained, predictor, monkeypatch
+):
     monkeypatch.chdir(trained.folder)
     queries = read_split("valid")["query"].unique().tolist()
     table = reference.read(artifacts.MODELS)
-    assert len(table) == len(queries)
-    for query, row in zip(queries[:5], table.to_dict("records"), strict=False):
-        assert row == pytest.approx(observe(query).signals, abs=1e-3)
+    assert len(table) == len(MODES) * len(queries)
+    monkeypatch.setattr(predictor.collection, "mode", mode)
+    watch = observer(predictor, artifacts.MODELS)
+    rows = table[table["mode"] == mode].to_dict("records")
+    for query, row in zip(queries, rows, strict=True):
+        [answer] = predictor.predict([query])
+        assert row == pytest.approx(watch(query, answer["results"]).signals, abs=1e-3)
 
 
 def test_without_queries_there_is_no_reference_and_it_is_said(unjudged):
@@ -72,6 +82,18 @@ def test_searches_are_logged_and_looking_for_the_likes_of_a_document_is_not(logg
     [line] = lines
     assert (line["id"], line["input"]) == ("mine/0", body["query"])
     assert line["answer"]["ids"] == [result["id"] for result in answer.json()["results"]]
+
+
+@pytest.mark.parametrize("k", [1, 3, 20])
+def test_however_many_are_asked_for_the_first_ten_are_measured(k, logged, observe):
+    query = "My kitchen tap drips all night."
+    with logged(changes=None) as (client, lines):
+        results = client.post("/search", json={"query": query, "k": k}).json()["results"]
+    [line] = lines
+    assert len(results) == k
+    expected = observe(query)
+    assert line["answer"] == expected.answer
+    assert line["signals"] == pytest.approx(expected.signals, abs=1e-4)
 
 
 def made_up(place):

@@ -10,6 +10,7 @@ from qdrant_client import QdrantClient
 from {{cookiecutter.package_name}}.errors import UserError
 from {{cookiecutter.package_name}}.retrieval import qdrant
 from {{cookiecutter.package_name}}.retrieval.vectors import OFFSETS, VECTORS, Exact, Vectors, open_index
+from {{cookiecutter.package_name}}.training import indexing
 
 URL = "http://127.0.0.1:6333"
 NAME = "passages-0123456789ab"
@@ -92,6 +93,17 @@ def test_two_corpora_are_two_collections(memory, stored):
     index = qdrant.Qdrant(few, "passages-other", URL)
     query = queries(1)[0]
     assert index.search(query, 50)[0].tolist() == Exact(few).search(query, 50)[0].tolist()
+
+
+def test_another_storage_is_another_collection(memory, trained, predictor):
+    documents, folder = predictor.collection.documents, Path()
+    for storage in ("f16", "i8"):
+        index = trained.params.index.model_copy(update={"qdrant_url": URL, "storage": storage})
+        params = trained.params.model_copy(update={"index": index})
+        facts = indexing.build(folder, predictor, documents, "c" * 64, params)
+        assert memory.count(facts["collection"]).count == facts["passages"]
+        assert facts["collection"].endswith(storage)
+    assert len(memory.get_collections().collections) == 2
 
 
 @pytest.mark.parametrize("there", [None, 0, 256])

@@ -105,6 +105,16 @@ def test_without_a_dev_file_part_of_the_training_queries_validates(
     assert len(ids[1]) == pytest.approx(0.1 * len(ids[0] | ids[1]), abs=1)
 
 
+def test_a_dev_file_validates_without_a_test_file_too(given, split, corpus, queries, judged):
+    given(corpus, queries, train=between(judged, 0, 90), dev=between(judged, 90, 120))
+    parts = split("--set", "data.near_duplicate_similarity=null")
+    assert triples(parts["valid"]) == set(between(judged, 90, 120))
+    assert triples(parts["train"]) | triples(parts["test"]) == set(between(judged, 0, 90))
+    ids = [set(parts[name]["query_id"]) for name in ("train", "test")]
+    assert not ids[0] & ids[1]
+    assert len(ids[1]) == pytest.approx(0.2 * len(ids[0] | ids[1]), abs=1)
+
+
 def test_with_only_a_test_file_nothing_is_trained_on(given, split, corpus, queries, judged):
     given(corpus, queries, test=judged)
     parts = split()
@@ -129,8 +139,8 @@ def test_documents_alone_are_enough(queries, given, split, corpus):
 def test_too_few_queries_to_hold_some_out_is_said(given, refusal):
     given(LITTLE, asked("which fruit"), train=[("q1", "a", 1)])
     assert refusal("data") == [
-        "error: data.source: 1 queries are too few to hold some out; judge more, or give only a "
-        "test file"
+        "error: data.source: too few queries (1) to hold some out; judge more, or give only a test "
+        "file"
     ]
 
 
@@ -153,7 +163,8 @@ def test_queries_that_nothing_can_answer_are_left_out_and_said(given, run):
     outcome = run("data")
     assert outcome.code == 0
     assert read_split("test")["query_id"].tolist() == ["q1"]
-    assert "note: 2 test queries are empty or have no relevant document; left out" in outcome.out
+    said = "note: 2 of 3 test queries empty or without a relevant document; left out"
+    assert said in outcome.out
 
 
 def test_judgements_on_what_there_is_not_are_refused_by_line(given, refusal):
@@ -171,7 +182,8 @@ def test_empty_documents_are_left_out_counted_and_said(given, run):
     given([*LITTLE, *empty, {"_id": "g", "title": "plums"}])
     outcome = run("data")
     assert outcome.code == 0
-    assert "note: data.source: 3 documents are empty (lines 4, 5, 6); left out" in outcome.out
+    said = "note: data.source: 3 of 7 documents without a text (line 4, 5, 6); left out"
+    assert said in outcome.out
     stored = Documents(artifacts.PROCESSED / CORPUS)
     assert [stored.at(row).id for row in range(len(stored))] == ["a", "b", "c", "g"]
     assert manifest()["documents"] == 4
@@ -239,10 +251,8 @@ def test_documents_that_nearly_repeat_an_earlier_one_are_counted_and_kept(given,
     given([*corpus, *again])
     outcome = run("data")
     assert outcome.code == 0
-    assert (
-        "note: 2 documents nearly repeat an earlier one ('roses-2', 'library-2'); kept"
-        in outcome.out
-    )
+    said = "note: 2 of 42 documents much like an earlier one ('roses-2', 'library-2'); kept"
+    assert said in outcome.out
     assert manifest()["near_duplicate_documents"] == 2
     assert manifest()["documents"] == len(corpus) + 2
 

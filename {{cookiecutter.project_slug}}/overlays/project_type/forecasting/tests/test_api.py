@@ -2,12 +2,16 @@
 
 import math
 import shutil
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import uvicorn
 from api_fixtures import ready_client
+
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +37,17 @@ def future(history):
         return [{"ds": moment.isoformat(), "event": moment.day % 2} for moment in moments]
 
     return future
+
+
+@pytest.fixture
+def reshape(client, monkeypatch):
+    """Change what the model says of its series."""
+    model = client.app.state.predictor
+
+    def reshape(**changes):
+        monkeypatch.setattr(model, "shape", replace(model.shape, **changes))
+
+    return reshape
 
 
 def refused(client, body):
@@ -117,6 +132,21 @@ def test_a_future_that_does_not_follow_the_history_is_refused(client, future, pr
     assert where == "body.future.0.event"
 
 
+def test_a_future_of_no_series_is_refused(client, future, predictor):
+    rows = future(predictor.shape.horizon)
+    where, why = refused(client, {"future": [*rows, {**rows[0], "unique_id": "Quai"}]})
+    assert where == f"body.future.{len(rows)}.unique_id"
+    assert "series 'Quai' has no history" in why
+
+
+def test_a_future_that_the_model_does_not_know_is_refused(client, future, predictor, reshape):
+    reshape(future_columns=[])
+    for steps in (1, predictor.shape.horizon):
+        where, why = refused(client, {"future": future(steps)})
+        assert where == "body.future"
+        assert "has to be left out" in why
+
+
 def test_beyond_the_horizon_there_is_a_warning(client, predictor, future):
     h = 2 * predictor.shape.horizon + 1
     body = client.post("/forecast", json={"h": h, "future": future(h)}).json()
@@ -133,6 +163,38 @@ def test_times_may_be_written_in_any_iso_way(offset, client, history):
         for each in (rows, history)
     )
     assert given == plain
+
+
+@pytest.mark.parametrize("after", range(5), ids="{} hours of it in the history".format)
+@pytest.mark.parametrize("change", ["2024-03-10T07:00", "2024-11-03T05:00"], ids=["spring", "fall"])
+def test_local_times_are_told_apart_when_clocks_change(change, after, client, predictor, reshape):
+    reshape(timezone="America/New_York")
+    shape, zone = predictor.shape, ZoneInfo("America/New_York")
+    count = shape.history + shape.horizon
+    first = datetime.fromisoformat(change).replace(tzinfo=UTC) + (after - shape.history) * HOUR
+    moments = [first + n * HOUR for n in range(count)]
+    known = {"rain": 0, "event": 0}
+    answers = []
+    for times in (moments, [one.astimezone(zone).replace(tzinfo=None) for one in moments]):
+        rows = [{"ds": one.isoformat(), "y": n, **known} for n, one in enumerate(times, 100)]
+        body = {"history": rows[: shape.history], "future": rows[shape.history :]}
+        answer = client.post("/forecast", json=body)
+        assert answer.status_code == 200, answer.text
+        answers.append(answer.json())
+    assert answers[0] == answers[1]
+    ahead = [datetime.fromisoformat(step["ds"]) for step in answers[0]["forecast"]]
+    assert ahead == moments[shape.history :]
+
+
+@pytest.mark.parametrize("ds", ["2024-11-02T04:00", "2024-11-03T01:00"])
+def test_local_times_that_are_there_too_often_are_refused(ds, client, predictor, reshape):
+    reshape(timezone="America/New_York")
+    moments = [datetime(2024, 11, 2) + n * HOUR for n in range(96)]
+    rows = [{"ds": one.isoformat(), "y": 1, "rain": 0, "event": 0} for one in moments]
+    place = next(n for n, row in enumerate(rows) if row["ds"].startswith(ds))
+    twice = [*rows[:place], *[rows[place]] * 2, *rows[place:]]
+    _, why = refused(client, {"history": twice})
+    assert "give each time once" in why
 
 
 def test_a_history_that_is_too_short_is_refused(client, history, predictor):
@@ -265,6 +327,16 @@ def test_forecasts_are_counted(series, more, client, history):
     before = count()
     client.post("/forecast", json={"history": history})
     assert count() == before + more
+
+
+def test_it_is_told_how_old_the_stored_history_is(client, history):
+    [line] = [
+        line
+        for line in client.get("/metrics").text.splitlines()
+        if line.startswith("stored_history_end_timestamp_seconds ")
+    ]
+    last = datetime.fromisoformat(history[-1]["ds"]).replace(tzinfo=UTC)
+    assert float(line.split()[1]) == last.timestamp()
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "history.csv"])

@@ -117,6 +117,24 @@ def test_live_quality_is_that_of_the_forecasts_that_have_come_true_or_not(
     assert found["is_alarm"] is is_alarm
 
 
+def test_of_forecasts_of_different_lengths_each_step_counts(configure):
+    answers = made_up(0.1)
+    y = pd.read_csv("came.csv")["y"].to_numpy()
+    error = total = 0
+    for day, one in enumerate(answers):
+        steps = one["answer"]["forecast"]
+        del steps[day % 24 + 1 :]
+        if day % 3 == 0:  # misses all of it
+            steps[:] = [[moment, 0] for moment, _ in steps]
+        came = y[24 * day : 24 * day + len(steps)].sum()
+        error += came * (1 if day % 3 == 0 else 0.1)
+        total += came
+    found = quality.live_quality(answers, "came.csv", HELD_OUT, configure({}))
+    assert found["live"] == pytest.approx(100 * error / total)
+    low, high = found["interval_95"]
+    assert low < found["live"] < high
+
+
 def test_a_forecast_whose_end_has_not_come_is_left_out(configure):
     params = configure({})
     answers = made_up(0.1)

@@ -247,6 +247,18 @@ def test_rows_before_the_first_value_and_after_the_last_are_left_out(given, spli
     assert manifest()["filled"] == 0
 
 
+def test_rows_after_the_last_value_may_hold_what_is_known_in_advance(given, split, run, docks):
+    docks = docks.reset_index(drop=True).astype({"hires": float, "rain": float})
+    ends = docks.groupby("dock").tail(24).index
+    docks.loc[ends, ["hires", "rain"]] = np.nan
+    given(docks, id_column="dock", gaps="error")
+    said = "note: 48 rows before a series' first value or after its last; left out"
+    assert said in run("data").out
+    together = pd.concat(split().values())
+    assert sorted(together["y"]) == sorted(docks["hires"].dropna())
+    assert manifest()["dropped"] == {"before_first_or_after_last_value": 48}
+
+
 def test_a_year_of_local_time_has_neither_gap_nor_duplicate(given, split):
     utc = pd.date_range("2023-01-01", "2023-12-31 23:00", freq="h", tz="UTC")
     local = utc.tz_convert("America/New_York").tz_localize(None)

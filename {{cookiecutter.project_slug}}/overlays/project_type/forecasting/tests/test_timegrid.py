@@ -1,5 +1,8 @@
 """Steps have a fixed length, and the calendar says what a clock on the wall says."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -108,6 +111,24 @@ def test_parts_of_a_country_have_holidays_of_their_own():
     emancipation = moments("2024-04-16", 1, "D")
     assert feature(Calendar("D", None, "US-DC"), "holiday", emancipation)[0] == 1
     assert feature(Calendar("D", None, "US"), "holiday", emancipation)[0] == 0
+
+
+def test_a_year_that_many_threads_ask_for_at_once_has_its_holidays(monkeypatch):
+    known = timegrid.public_holidays("GB")
+    fill, threads = known._populate, 4
+    start = threading.Barrier(threads)
+
+    def slowly(year):
+        time.sleep(0.2)
+        fill(year)
+
+    def ask(_):
+        start.wait()
+        return feature(Calendar("D", None, "GB"), "holiday", moments("2093-12-25", 1, "D"))[0]
+
+    monkeypatch.setattr(known, "_populate", slowly)
+    with ThreadPoolExecutor(threads) as pool:
+        assert list(pool.map(ask, range(threads))) == [1] * threads
 
 
 def test_features_do_not_depend_on_what_else_is_asked():

@@ -115,8 +115,12 @@ def test_missing_times_are_refused(hires, reasons):
 def test_moments_that_are_there_twice_are_refused(hires, reasons):
     [line] = reasons(pd.concat([hires, hires.iloc[[5]]]))
     assert line == TIME + (
-        "1 row (series 'y', line 1442: '2024-03-01 05:00:00') is there twice; if times are local "
-        "with daylight saving, set data.timezone"
+        "1 row (series 'y', line 1442: '2024-03-01 05:00:00') is there twice; if there are several "
+        "series, set data.id_column; if times are local with daylight saving, set data.timezone"
+    )
+    [line] = reasons(pd.concat([hires, hires.iloc[[5]]]).assign(dock="a"), id_column="dock")
+    assert line.endswith(
+        "is there twice; if times are local with daylight saving, set data.timezone"
     )
 
 
@@ -249,8 +253,8 @@ def test_local_times_without_a_zone_are_refused_with_a_hint(given, run, hires, r
     local = hires.assign(ts=utc.dt.tz_convert("Europe/London").dt.tz_localize(None))
     [line] = reasons(local)
     assert line == TIME + (
-        "1 row (series 'y', line 723: '2024-10-27 01:00:00') is there twice; if times are local "
-        "with daylight saving, set data.timezone"
+        "1 row (series 'y', line 723: '2024-10-27 01:00:00') is there twice; if there are several "
+        "series, set data.id_column; if times are local with daylight saving, set data.timezone"
     )
     given(local, timezone="Europe/London")
     assert run("data").code == 0

@@ -1,6 +1,7 @@
 """Regular time: steps of a fixed length, and what a calendar says of each."""
 
 import re
+import threading
 from dataclasses import dataclass
 from datetime import UTC
 from functools import cache
@@ -15,6 +16,7 @@ MINUTE, HOUR, DAY = (np.timedelta64(seconds, "s") for seconds in (60, 3600, 86_4
 YEAR = 365 * DAY
 UNITS = {"min": MINUTE, "h": HOUR, "D": DAY, "W": 7 * DAY}
 HARMONICS = {"day": (1, 2, 3), "year": (1,)}  # what training has seen few of gets few
+FILLING = threading.Lock()  # holidays of a year are filled in when the year is first asked for
 
 
 def parse_freq(freq: str) -> np.timedelta64:
@@ -106,7 +108,8 @@ class Calendar:
         """Return for each wall-clock time whether its day is a public holiday: bool (rows,)."""
         days, places = np.unique(local.astype("datetime64[D]"), return_inverse=True)
         known = public_holidays(self.holidays or "")
-        return np.array([day.item() in known for day in days])[places]
+        with FILLING:
+            return np.array([day.item() in known for day in days])[places]
 
     def _within_a_week(self) -> bool:
         return bool(parse_freq(self.freq) < 7 * DAY)

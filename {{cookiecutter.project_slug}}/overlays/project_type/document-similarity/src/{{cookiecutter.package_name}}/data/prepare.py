@@ -115,8 +115,8 @@ def store(found: Iterator[tuple[int, Document]], faults: Faults) -> int:
         faults.add("repeats an id", line, str(error))
     faults.raise_any()
     if empty:
-        lines = ", ".join(map(str, empty[:3]))
-        print(f"note: {beir.FIELD}: {len(empty):,} documents are empty (lines {lines}); left out")
+        what, lines = f"{len(empty):,} of {count:,} documents", ", ".join(map(str, empty[:3]))
+        print(f"note: {beir.FIELD}: {what} without a text (line {lines}); left out")
     if not stored:
         raise UserError(f"{beir.FIELD}: there is no document with a text")
     return count
@@ -125,8 +125,8 @@ def store(found: Iterator[tuple[int, Document]], faults: Faults) -> int:
 def read_splits(folder: Path, data: Data, seed: int) -> dict[str, pd.DataFrame]:
     """Return the judged queries of each split, as the files say or as they leave it open.
 
-    Without a test file the training file is split in three; without a dev file a part of the
-    training queries becomes the validation set.
+    Without a test file a part of the training queries becomes the test set, and without a dev file
+    a part of them the validation set.
     """
     queries, stored = beir.queries(folder), Documents(WORKSHOP)
     splits = {}
@@ -137,10 +137,13 @@ def read_splits(folder: Path, data: Data, seed: int) -> dict[str, pd.DataFrame]:
         judged = judged.drop_duplicates(["query_id", "document_id"]).sort_index()
         table = judged.merge(queries, on="query_id")
         splits[name] = without_answerless(table.assign(group=table["query_id"]), name)
-    if len(splits["train"]) and not len(splits["test"]):
-        return hold_out(splits["train"], data, seed)
-    if len(splits["train"]) and not len(splits["valid"]):
-        splits["train"], splits["valid"] = split_off(splits["train"], data.valid_fraction, seed)
+    train, lacking = splits["train"], [name for name in SPLITS if not len(splits[name])]
+    if lacking == ["valid", "test"]:
+        return hold_out(train, data, seed)
+    if lacking == ["test"]:
+        splits["train"], splits["test"] = split_off(train, data.test_fraction, seed)
+    if lacking == ["valid"]:
+        splits["train"], splits["valid"] = split_off(train, data.valid_fraction, seed)
     return splits
 
 
@@ -148,9 +151,11 @@ def without_answerless(judged: pd.DataFrame, name: str) -> pd.DataFrame:
     """Leave out queries that are empty, or have no relevant document: no ranking is right."""
     is_answered = judged.groupby("query_id")["relevance"].transform("max") > 0
     kept = judged[is_answered & (judged["query"].str.strip() != "")]
-    gone = judged["query_id"].nunique() - kept["query_id"].nunique()
+    count = judged["query_id"].nunique()
+    gone = count - kept["query_id"].nunique()
     if gone:
-        print(f"note: {gone:,} {name} queries are empty or have no relevant document; left out")
+        what = f"{gone:,} of {count:,} {name} queries"
+        print(f"note: {what} empty or without a relevant document; left out")
     return kept
 
 
@@ -170,7 +175,7 @@ def split_off(
         kept, held_out = next(parts.split(judged, groups=judged["group"]))
     except ValueError:
         raise UserError(
-            f"{beir.FIELD}: {judged['query_id'].nunique()} queries are too few to hold some out; "
+            f"{beir.FIELD}: too few queries ({judged['query_id'].nunique()}) to hold some out; "
             "judge more, or give only a test file"
         ) from None
     return judged.iloc[kept], judged.iloc[held_out]
@@ -204,7 +209,8 @@ def count_near_duplicates(stored: Documents, similarity: float) -> int:
     rows = np.flatnonzero(near_duplicates.repeats(signed, None, similarity))
     if len(rows):
         shown = ", ".join(repr(stored.at(row).id) for row in rows[:3])
-        print(f"note: {len(rows):,} documents nearly repeat an earlier one ({shown}); kept")
+        what = f"{len(rows):,} of {len(stored):,} documents"
+        print(f"note: {what} much like an earlier one ({shown}); kept")
     return len(rows)
 
 

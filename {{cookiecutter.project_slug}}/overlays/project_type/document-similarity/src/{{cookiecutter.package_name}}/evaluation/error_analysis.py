@@ -33,9 +33,11 @@ def slices(
     ndcg (queries,), in the order of `queries_of(test)`. A word counts without its ending, a stop
     word not at all.
     """
-    queries = queries_of(test)
+    queries, wanted = queries_of(test), relevant(test)
     lengths = np.array([len(query.split()) for query in queries.values()])
-    overlaps = np.array([overlap(test, query_id, documents, tokens) for query_id in queries])
+    overlaps = np.array(
+        [overlap(query, wanted[one], documents, tokens) for one, query in queries.items()]
+    )
     quarters = np.quantile(lengths, [0.25, 0.5, 0.75]).round().astype(int)
     limits = [lengths.min() - 1, *quarters, lengths.max()]
     parts = {
@@ -64,12 +66,16 @@ def mean_interval(values: np.ndarray, params: Params) -> list[float]:
     return interval_95(lambda rows: float(values[rows].mean()), len(values), samples, seed)
 
 
-def overlap(test: pd.DataFrame, query_id: str, documents: Documents, tokens: Tokens) -> float:
+def relevant(test: pd.DataFrame) -> "pd.Series[Any]":
+    """Return the list of relevant documents of each query, by its id."""
+    return test[test["relevance"] > 0].groupby("query_id")["document_id"].agg(list)
+
+
+def overlap(query: str, wanted: list[str], documents: Documents, tokens: Tokens) -> float:
     """Return the share of a query's words that its relevant documents have."""
-    mine = test[(test["query_id"] == query_id) & (test["relevance"] > 0)]
-    words = set(tokens.split(mine["query"].iloc[0]))
+    words = set(tokens.split(query))
     held: set[str] = set()
-    for document_id in mine["document_id"]:
+    for document_id in wanted:
         row = documents.row_of(document_id)
         assert row is not None  # checked by the data stage
         held |= set(tokens.split(documents[row]))
@@ -90,8 +96,7 @@ def write(
         low, high = part["interval_95"]
         score = f"{part['ndcg_at_10']:.3f}, {low:.3f} to {high:.3f}"
         parts.append((name, f"{part['queries']:,}", score))
-    queries = queries_of(test)
-    wanted = test[test["relevance"] > 0].groupby("query_id")["document_id"].agg(list)
+    queries, wanted = queries_of(test), relevant(test)
     ranks = np.array([first_rank(rankings[one], wanted[one]) for one in queries])
     worst = np.lexsort((np.arange(len(ranks)), -ranks, ndcg))[:SHOWN]
     lines = []

@@ -117,7 +117,7 @@ def compare(ours: pd.DataFrame, rivals: dict[str, pd.DataFrame], params: Params)
 
 def found_at(test: pd.DataFrame, rankings: scores.Rankings) -> list[float]:
     """Return the share of queries with a relevant document among the first 1, 2, ... documents."""
-    wanted = test[test["relevance"] > 0].groupby("query_id")["document_id"].agg(list)
+    wanted = error_analysis.relevant(test)
     ranks = [error_analysis.first_rank(rankings[one], wanted[one]) for one in rankings]
     counts = np.bincount(ranks, minlength=scores.DEPTH + 2)[1 : scores.DEPTH + 1]
     return [round(float(share), 5) for share in counts.cumsum() / len(ranks)]

@@ -17,7 +17,7 @@ from .changes import NOTHING, Changes, Ranking
 from .documents import Document, Documents
 from .fusion import reciprocal_rank
 from .journal import Change, Journal
-from .vectors import Vectors, open_index
+from .vectors import DECISIVE, Vectors, open_index
 from .words import Words, best
 
 DEPTH = 100  # of each ranking that is fused
@@ -45,7 +45,7 @@ class Collection:
         self.words = Words(folder / "words")
         self.index = open_index(folder, self.vectors, manifest["index"], settings.exact)
         self.mode: Mode = settings.retrieval or manifest["retrieval"]
-        self._version: str = manifest["version"]
+        self._model = " ".join(str(manifest[name]) for name in DECISIVE)
         self._embed = embed
         self._lock = threading.Lock()  # of what follows
         self._changes = Changes(self.words)
@@ -123,7 +123,7 @@ class Collection:
         """Add or replace documents, given the vectors of their passages; on disk on return."""
         assert self._journal
         changes = zip(documents, vectors, strict=True)
-        self._journal.write([Change(one.id, one, self._version, values) for one, values in changes])
+        self._journal.write([Change(one.id, one, self._model, values) for one, values in changes])
         with self._lock:
             self._catch_up()
 
@@ -166,12 +166,12 @@ class Collection:
         documents = {
             place: change.document
             for place, change in enumerate(changes)
-            if change.document and change.model != self._version
+            if change.document and change.model != self._model
         }
         if documents:
             found = self._embed(list(documents.values()))
             for place, vectors in zip(documents, found, strict=True):
-                changes[place] = changes[place]._replace(model=self._version, vectors=vectors)
+                changes[place] = changes[place]._replace(model=self._model, vectors=vectors)
             journal.write_vectors([changes[place] for place in documents])
         return changes
 

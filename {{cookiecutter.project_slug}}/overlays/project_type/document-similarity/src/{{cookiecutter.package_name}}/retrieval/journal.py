@@ -31,7 +31,7 @@ class Change(NamedTuple):
 
     id: str
     document: Document | None = None
-    model: str = ""  # version of the model that computed the vectors
+    model: str = ""  # what computed the vectors: its version, and how long passages are
     vectors: np.ndarray = np.empty(0, dtype=np.float16)  # one passage after the other
     number: int = 0  # set by the journal
 

@@ -15,6 +15,7 @@ from usearch.index import Index
 from ..params import Index as Settings
 from .words import best
 
+DECISIVE = ("version", "max_tokens", "overlap_tokens")  # of the manifest: what vectors depend on
 VECTORS, OFFSETS, GRAPH = "vectors.npy", "passages.npy", "graph.usearch"
 METRICS = {"f16": "ip", "i8": "cos"}  # i8 has to scale vectors first, which only "cos" does
 PASSAGES_A_DOCUMENT = 4  # asked for at first; more if they turn out to be of too few documents

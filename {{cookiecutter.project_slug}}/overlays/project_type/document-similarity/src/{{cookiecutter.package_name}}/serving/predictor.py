@@ -14,6 +14,7 @@ from .embedder import Embedder
 
 MAX_COST = 256  # tokens answered together: more would hold up the next batch, and gain little
 DEFAULT_K = 10
+KEPT = 10  # results that are measured and logged, however few are asked for
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,15 @@ class Predictor(Embedder):
         """Return the results of each question (None: no such document), and each passage's vector.
 
         A result is a dictionary: score, the document's id, title, text and metadata, and matched,
-        the words of it that the query has too.
+        the words of it that the query has too. There are `k` of them; or `KEPT` if a query asked
+        for fewer, those beyond `k` without matched.
         """
-        rows = [row for row, item in enumerate(items) if item.ids]
+        by_words = self.collection.mode == "bm25"  # then only passages need a vector
+        rows = [
+            row
+            for row, item in enumerate(items)
+            if item.ids and not (by_words and item.question is not None)
+        ]
         vectors = dict(zip(rows, self.embed([items[row].ids for row in rows]), strict=True))
         return [
             vectors[row] if item.question is None else self._find(item.question, vectors.get(row))
@@ -85,10 +92,12 @@ class Predictor(Embedder):
         if question.document_id is not None:
             hits = self.collection.similar(question.document_id, question.k)
         else:
-            hits = self.collection.search(question.text, vector, question.k)
-        return None if hits is None else [self._result(question, hit) for hit in hits]
+            hits = self.collection.search(question.text, vector, max(question.k, KEPT))
+        if hits is None:
+            return None
+        return [self._result(question, hit, place < question.k) for place, hit in enumerate(hits)]
 
-    def _result(self, question: Question, hit: Hit) -> dict[str, Any]:
-        text = searchable(hit.document)
-        matched = self.collection.words.tokens.matching(question.text, text)
+    def _result(self, question: Question, hit: Hit, is_shown: bool) -> dict[str, Any]:
+        tokens, text = self.collection.words.tokens, searchable(hit.document)
+        matched = tokens.matching(question.text, text) if is_shown else []
         return {"score": hit.score, **hit.document._asdict(), "matched": matched}

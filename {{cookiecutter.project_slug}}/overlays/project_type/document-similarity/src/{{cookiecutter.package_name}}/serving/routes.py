@@ -100,11 +100,12 @@ router = APIRouter()
 async def search(body: SearchRequest, model: Model, queue: Queue, keep: Keep) -> SearchResponse:
     """Find the documents that a query describes, or those that resemble a document, best first."""
     with _reachable():
-        [results] = await queue.submit([Question(body.query or "", body.k, body.document_id)])
-    if results is None:
+        [found] = await queue.submit([Question(body.query or "", body.k, body.document_id)])
+    if found is None:
         raise _unknown(body.document_id)
     if body.query is not None:
-        keep([body.query], [results])
+        keep([body.query], [found])
+    results = found[: body.k]
     SEARCHES.labels("query" if body.document_id is None else "document").inc()
     RESULTS.observe(len(results))
     return SearchResponse(model_version=model.version, results=results)

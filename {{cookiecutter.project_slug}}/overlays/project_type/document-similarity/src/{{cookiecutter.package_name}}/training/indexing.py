@@ -19,7 +19,7 @@ from .. import artifacts, cores
 from ..params import Params
 from ..retrieval import vectors
 from ..retrieval.documents import Document, Documents
-from ..retrieval.vectors import GRAPH, OFFSETS, VECTORS, Vectors
+from ..retrieval.vectors import DECISIVE, GRAPH, OFFSETS, VECTORS, Vectors
 from ..serving.embedder import Embedder
 
 CACHE = Path(".cache/index")
@@ -38,7 +38,7 @@ def build(
     if params.index.qdrant_url:
         from ..retrieval import qdrant  # loaded only where it is used
 
-        collection = f"passages-{embedded.name}"
+        collection = f"passages-{embedded.name}-{params.index.storage}"
         qdrant.write(stored, collection, params.index.qdrant_url, params.index.storage)
         return {"kind": "qdrant", "collection": collection, **facts}
     if len(stored.passages) < params.index.exact_below:
@@ -50,8 +50,7 @@ def build(
 
 def embed_corpus(embedder: Embedder, documents: Documents, corpus_sha256: str) -> Path:
     """Return a folder with `vectors.npy` and `passages.npy`, made from where it stands."""
-    facts = embedder.manifest
-    decisive = [facts[name] for name in ("version", "max_tokens", "overlap_tokens")]
+    decisive = [embedder.manifest[name] for name in DECISIVE]
     digest = hashlib.sha256(json.dumps([*decisive, corpus_sha256]).encode()).hexdigest()
     cache = CACHE / digest[:12]
     if (cache / OFFSETS).exists():  # the last to be written

@@ -17,7 +17,7 @@ from .. import artifacts, cores
 from ..artifacts import MODELS, PROCESSED
 from ..data.prepare import CORPUS, read_split
 from ..errors import UserError
-from ..evaluation.scores import best_mode
+from ..evaluation.scores import MODES, best_mode
 from ..monitoring import reference
 from ..params import Params
 from ..retrieval import words
@@ -33,6 +33,7 @@ from .pairs import Pairs, mine_hard_negatives
 
 WORKSHOP = Path(".cache/export")
 MAX_CANDIDATES = 2_000  # documents among which an epoch's model has to find the right ones
+VALIDATED = 1_024  # queries compared with all of these at a time
 MAX_SAMPLES = 64  # documents on which the exported model is compared with torch
 
 
@@ -165,14 +166,16 @@ def validate(model: Encoder, valid: Pairs, params: Params) -> dict[str, float]:
     others = np.random.default_rng(params.seed).permutation(rest)[:more]
     candidates = np.unique([*valid.documents, *others])
     queries = embed_texts(model, valid.queries)
-    logits = queries @ embed_texts(model, valid.passages(candidates)).T / params.train.temperature
-    rows = np.arange(len(valid))
-    own = logits[rows, np.searchsorted(candidates, valid.documents)]
-    ranks = 1 + (logits > own[:, None]).sum(dim=1)
-    return {
-        "loss": round(contrastive_loss(logits, valid, rows, candidates).item(), 4),
-        "mrr": round((1 / ranks).mean().item(), 4),
-    }
+    passages = embed_texts(model, valid.passages(candidates))
+    loss = mrr = 0.0
+    for start in range(0, len(valid), VALIDATED):
+        rows = np.arange(start, min(start + VALIDATED, len(valid)))
+        logits = queries[rows] @ passages.T / params.train.temperature  # (rows, candidates)
+        own = logits[rows - start, np.searchsorted(candidates, valid.documents[rows])]
+        ranks = 1 + (logits > own[:, None]).sum(dim=1)
+        loss += contrastive_loss(logits, valid, rows, candidates).item() * len(rows)
+        mrr += (1 / ranks).sum().item()
+    return {"loss": round(loss / len(valid), 4), "mrr": round(mrr / len(valid), 4)}
 
 
 def assemble(
@@ -196,7 +199,7 @@ def assemble(
         settings = params.serve.model_copy(update={"changes": None})
         predictor = Predictor(WORKSHOP, facts, settings)
         facts["retrieval"], facts["validation_ndcg_at_10"] = best_mode(predictor, valid)
-        write_reference(Predictor(WORKSHOP, facts, settings), valid["query"].unique().tolist())
+        write_reference(predictor, valid["query"].unique().tolist())
     facts["peak_memory_mb"] = tracking.peak_memory_mb()
     files = sorted(file for file in WORKSHOP.rglob("*") if file.is_file())
     names = [file.relative_to(WORKSHOP).as_posix() for file in files]
@@ -207,9 +210,13 @@ def assemble(
 
 
 def write_reference(predictor: Predictor, queries: list[str]) -> None:
-    """Write what `monitor` compares with: the signals of validation queries."""
-    observe = observer(predictor, WORKSHOP)
-    queries = queries[: reference.MAX_ROWS]
-    found = [answer["results"] for answer in predictor.predict(queries)]
-    signals = [observe(*pair).signals for pair in zip(queries, found, strict=True)]
+    """Write what `monitor` compares with: the signals of validation queries, in each way to search,
+    since `serve.retrieval` may change it later.
+    """
+    queries, signals = queries[: reference.MAX_ROWS], []
+    for mode in MODES:
+        predictor.collection.mode = mode
+        observe = observer(predictor, WORKSHOP)
+        found = [answer["results"] for answer in predictor.predict(queries)]
+        signals += [observe(*pair).signals for pair in zip(queries, found, strict=True)]
     reference.write(WORKSHOP, signals)

@@ -26,12 +26,13 @@ def run(params: Params) -> None:
     sha256 = artifacts.sha256(path)
     if data.sha256 is None:
         print(f"data.source is not pinned; {path} has sha256 {sha256} (delete it to fetch anew)")
-    rows = validation.check_values(readers.read(path, data, "data.source"), data, path.name)
+    rows = readers.read(path, data, "data.source")
     rows = rows.sort_values(["unique_id", "ds"], kind="stable", ignore_index=True)
+    rows, outside = without_ends(rows)
+    rows = validation.check_values(rows, data, path.name)
     validation.check_times(rows, data, path.name)
     rows = complete(rows, data.freq)
     validation.check_gaps(rows, data, path.name)
-    rows, outside = without_ends(rows)
     rows, filled = fill(rows, params.season_lengths, data.gaps)
     starts = block_starts(rows["ds"], data, params.horizon)
     shape = shape_of(params, yearly=bool(starts[0] - rows["ds"].min().to_numpy() >= YEAR))
@@ -62,6 +63,8 @@ def run(params: Params) -> None:
     )
     rows_text = ", ".join(f"{count:,} {name}" for name, count in manifest["rows"].items())
     print(f"{PROCESSED}: {rows_text}; {manifest['series']} series; {filled:,} values filled")
+    if outside:
+        print(f"note: {outside:,} rows before a series' first value or after its last; left out")
 
 
 def complete(rows: pd.DataFrame, freq: str) -> pd.DataFrame:
@@ -81,10 +84,14 @@ def complete(rows: pd.DataFrame, freq: str) -> pd.DataFrame:
 
 
 def without_ends(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Leave out rows before a series' first value and after its last; count them."""
+    """Leave out rows before a series' first value and after its last; count them.
+
+    Of the steps ahead, covariates may be known already. A series without any value stays.
+    """
     known = rows["y"].notna()
     if known.all():
         return rows, 0
+    known |= ~known.groupby(rows["unique_id"], sort=False).transform("any")
     begun = known.groupby(rows["unique_id"], sort=False).cummax()
     goes_on = known[::-1].groupby(rows["unique_id"], sort=False).cummax()[::-1]
     within = begun & goes_on

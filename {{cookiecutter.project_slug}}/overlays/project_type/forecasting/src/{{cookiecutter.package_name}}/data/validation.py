@@ -69,7 +69,8 @@ def check_times(rows: pd.DataFrame, data: Data, file: str) -> None:
     zone = "" if data.timezone else "; if times are local with daylight saving, set data.timezone"
     twice = rows.duplicated(["unique_id", "ds"])
     if twice.any():
-        raise UserError(f"{field}: {describe(rows[twice], 'ds')} there twice{zone}")
+        many = "" if data.id_column else "; if there are several series, set data.id_column"
+        raise UserError(f"{field}: {describe(rows[twice], 'ds')} there twice{many}{zone}")
     series = rows.groupby("unique_id", sort=False)["ds"]
     usual = series.diff().dropna().mode()
     if len(usual) and step not in usual.to_numpy():

@@ -27,15 +27,15 @@ def live_quality(
         name, steps = one["answer"]["unique_id"], one["answer"]["forecast"]
         values = [came.get((name, pd.Timestamp(moment).tz_localize(None))) for moment, _ in steps]
         if None not in values:
-            windows.append((values, [value for _, value in steps]))
+            windows.append(np.array([values, [value for _, value in steps]], dtype=float))
     if not windows:
         raise UserError(f"monitor.labels: {labels} has no forecast's moments whole")
     metric = held_out["versus_best_baseline"]["metric"]
     error = {"wape": scores.wape, "mape": scores.mape}[metric]
-    y, y_hat = (np.array(column, dtype=float) for column in zip(*windows, strict=True))
 
     def score(chosen: np.ndarray) -> float:
-        return error(y[chosen], y_hat[chosen])
+        y, y_hat = np.concatenate([windows[row] for row in chosen], axis=1)  # of any length each
+        return error(y, y_hat)
 
     return outcomes.compare(metric, score, len(windows), held_out, params, lower_is_better=True)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from prometheus_client import Gauge
 
 from ..errors import UserError
 from ..features import Inputs, Series, Shape, Windows
@@ -15,6 +16,7 @@ from ..params import Serve
 from ..timegrid import parse_freq
 from .exported import Exported
 
+STORED = Gauge("stored_history_end_timestamp_seconds", "The last moment that is stored")
 MAX_COST = 64  # windows answered together: more would hold up the next batch, and gain little
 BATCH_SIZE = 256
 
@@ -39,7 +41,10 @@ class Predictor(Exported):
         self.shape = Shape(**manifest["shape"])
         self.levels: list[float] = manifest["levels"]  # of the quantiles, ascending
         self.positive: bool = manifest["positive"]
+        step = parse_freq(self.shape.freq)
         self.stored = {one.name: one for one in read_history(folder / "history.csv", self.shape)}
+        last = max(one.start + (len(one.y) - 1) * step for one in self.stored.values())
+        STORED.set(last.astype(int))
 
     def warm_up(self) -> None:
         """Answer once."""

@@ -160,6 +160,8 @@ def series_of(history: list[Record], model: Predictor) -> list[Series]:
 
 def with_future(series: list[Series], ahead: list[Ahead], h: int, shape: Shape) -> list[Series]:
     """Return the series with the future covariates of the `h` steps ahead, or answer 422."""
+    if not shape.future_columns:
+        raise _unfit(("future",), "has to be left out; the model knows no covariates in advance")
     rows_by_series = _rows_by_series(ahead)
     longer = []
     for one in series:
@@ -170,8 +172,9 @@ def with_future(series: list[Series], ahead: list[Ahead], h: int, shape: Shape) 
                 f"series {one.name!r:.40} has {len(rows)} rows here; give "
                 f"{', '.join(shape.future_columns)} of the {h} steps after the history",
             )
-        moments = _moments([ahead[row]["ds"] for row in rows], shape.timezone)
-        first = one.start + len(one.y) * parse_freq(shape.freq)
+        step = parse_freq(shape.freq)
+        first = one.start + len(one.y) * step
+        moments = _moments([ahead[row]["ds"] for row in rows], shape.timezone, first - step)
         if moments[0] != first:
             raise _unfit(
                 ("future", rows[0], "ds"), f"has to be {first}, the step after the history"
@@ -179,6 +182,11 @@ def with_future(series: list[Series], ahead: list[Ahead], h: int, shape: Shape) 
         _check_steps("future", rows, moments, shape)
         known = _covariates("future", ahead, rows, shape.future_columns)
         longer.append(replace(one, future=np.concatenate([one.future[: len(one.y)], known])))
+    for name in rows_by_series.keys() - {one.name for one in series}:
+        raise _unfit(
+            ("future", rows_by_series[name][0], "unique_id"),
+            f"series {name!r:.40} has no history here; give one, or leave it out",
+        )
     return longer
 
 
@@ -189,10 +197,22 @@ def _rows_by_series(records: Sequence[Record | Ahead]) -> dict[str, list[int]]:
     return rows
 
 
-def _moments(given: list[datetime], timezone: str | None) -> np.ndarray:
-    """Return times as the model's grid has them: UTC if it knows a zone, else as they are."""
+def _moments(
+    given: list[datetime], timezone: str | None, after: np.datetime64 | None = None
+) -> np.ndarray:
+    """Return times as the model's grid has them: UTC if it knows a zone, else as they are.
+
+    Of two local times that are alike when clocks go back, the first is the earlier one, unless that
+    is not after the time before it (for the first row: `after`).
+    """
     zone = time_zone(timezone) if timezone else UTC
-    seconds = [(one if one.tzinfo else one.replace(tzinfo=zone)).timestamp() for one in given]
+    last, seconds = -np.inf if after is None else float(after.astype(int)), []
+    for one in given:
+        whole = one if one.tzinfo else one.replace(tzinfo=zone)
+        if whole.timestamp() <= last:
+            whole = whole.replace(fold=1)
+        last = whole.timestamp()
+        seconds.append(last)
     return np.floor(seconds).astype("datetime64[s]")
 
 
