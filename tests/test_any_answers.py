@@ -41,7 +41,7 @@ INSTRUCTION = re.compile(
     "ARG|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|HEALTHCHECK|LABEL|RUN|USER|VOLUME|WORKDIR"
 )
 # How many sets of answers a run tries, and of them in how many a project is generated.
-TRIED, GENERATED, TURNED_AWAY = 1800, 300, 60
+TRIED, GENERATED, TURNED_AWAY = 1700, 300, 60
 
 
 class YAML(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
@@ -147,9 +147,11 @@ def rendered(answers):
 def kind(name):
     """Return by what rules a file is read: its extension, or its name where that says it."""
     path = PurePosixPath(name)
-    if path.name in ("Dockerfile", "LICENSE") or path.match(".github/workflows/*"):
-        return path.parent.name if path.suffix == ".yml" else path.name
-    known = (".yaml", ".yml", ".toml", ".json", ".md", ".py", ".sh", ".Dockerfile")
+    if name in ("Dockerfile", "LICENSE", "README.md"):
+        return name
+    if path.match(".github/workflows/*"):
+        return "workflows"
+    known = (".yaml", ".yml", ".toml", ".json", ".py", ".sh")
     return path.suffix if path.suffix in known else ""
 
 
@@ -170,11 +172,11 @@ def parse(kind, text):
             return json.loads(text)
         case ".py":
             ast.parse(text)
-        case ".md":
-            return paragraphs(text)
+        case "README.md":  # what an answer may break begins above its sections
+            return paragraphs(text.partition("\n## ")[0])
         case ".sh" if shutil.which("bash"):
             subprocess.run(["bash", "-n"], input=text, encoding="utf-8", check=True)
-        case "Dockerfile" | ".Dockerfile":
+        case "Dockerfile":
             return instructions(text)
     return text
 
