@@ -3,6 +3,7 @@
 import ast
 import functools
 import json
+import logging
 import os
 import re
 import shutil
@@ -312,7 +313,8 @@ def command_line(tmp_path_factory):
             options += [f"{name}={value}" for name, value in answers.items()]
         elif route == "typed":
             numbers = {name: CHOICES[name].index(answers[name]) + 1 for name in CHOICES}
-            options, typed = [], "".join(f"{line}\n" for line in {**answers, **numbers}.values())
+            lines = {**answers, **numbers}
+            options, typed = [], "".join(f"{lines[name]}\n" for name in PROMPTS)
         elif route == "default_context":
             config["default_context"] = answers
         else:
@@ -322,7 +324,9 @@ def command_line(tmp_path_factory):
         options += ["--output-dir", str(out), "--config-file", str(home / "config.yaml")]
         return CliRunner().invoke(cookiecutter, [str(TEMPLATE), *options], input=typed), out
 
-    return run
+    logging.disable()  # it notes each file
+    yield run
+    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.slow
