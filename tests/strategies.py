@@ -3,6 +3,7 @@
 import builtins
 import json
 import keyword
+import re
 import sys
 import unicodedata
 from pathlib import Path
@@ -149,8 +150,18 @@ def good(field):
     """Return a strategy for answers that nobody should refuse, however odd they look."""
     if field in CHOICES:
         return st.sampled_from(CHOICES[field])
-    strategy = names if field in ("project_slug", "package_name") else texts
-    return strategy.filter(lambda value: acceptable(field, value))
+    if field in ("project_slug", "package_name"):
+        known = [name for name in SYNTAX["names"] if acceptable(field, name)]
+        mark = "-" if field == "project_slug" else "_"
+        formed = well_formed.map(lambda name: re.sub("[-_]", mark, name))
+        strategy = formed | st.sampled_from(known) | formed.map(lambda name: (name * 60)[:40])
+        return strategy.filter(lambda name: acceptable(field, name))
+
+    def mended(text):
+        shown = "".join(filter(is_character, text))[: 1000 if field == "problem_statement" else 100]
+        return shown if acceptable(field, shown) else f"A{shown[1:]}"
+
+    return texts.map(mended)
 
 
 GOOD = {name: good(name) for name in PROMPTS}

@@ -42,7 +42,7 @@ INSTRUCTION = re.compile(
     "ARG|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|HEALTHCHECK|LABEL|RUN|USER|VOLUME|WORKDIR"
 )
 # How many sets of answers a run tries, and of them in how many a project is generated.
-TRIED, GENERATED, TURNED_AWAY = 1700, 300, 60
+TRIED, GENERATED, TURNED_AWAY = 1700, 300, 40
 
 
 class YAML(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
