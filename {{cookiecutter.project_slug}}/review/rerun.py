@@ -179,7 +179,7 @@ def answers(project: Project) -> Finding:
     path, body = str(example.get("path", "/")), json.dumps(example.get("body")).encode()
     requests = [(route, None, 200) for route in ("/", "/docs", *COMMON)]
     with serving(copy) as url:
-        for route, sent, wanted in [*requests, (path, body, 200), (path, b'{"no": "such"}', 422)]:
+        for route, sent, wanted in [*requests, (path, body, 200), (path, b'"no such body"', 422)]:
             status = ask(f"{url}{route}", sent)
             seen = f"{'POST' if sent else 'GET'} {route}: {status}"
             (evidence if status == wanted else faults).append(f"{seen}, {wanted} wanted")
