@@ -345,8 +345,11 @@ def no_tests_of_its_own(project):
 
 def empty_commits(project):
     first_commit_only(project)
+    project.run("git", "read-tree", "HEAD")
     for i in range(3):
-        project.run("git", "commit", "--allow-empty", "-m", f"Rework the model, part {i}")
+        who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+        message = f"Rework the model, part {i}"
+        project.run("git", *who, "commit", "--quiet", "--allow-empty", "-m", message)
 
 
 def first_commit_only(project):
@@ -597,7 +600,7 @@ def test_ordinary_code_is_not_refused(project_copy):
         project_copy,
         "scripts/fetch.py",
         'API_KEY_ENV = "LETTERS_API_KEY"\nPASSWORD_FILE = "/run/secrets/letters"\n'
-        'password = os.environ["LETTERS_PASSWORD"]\nslug = "sk-learn-pipeline-for-letters-of-all"\n',
+        'password = os.environ["LETTERS_PASSWORD"]\nslug = "sk-learn-pipeline-for-all-letters"\n',
     )
     write(project_copy, "deploy/.env.example", "API_KEY=write-yours-here-1\n")
     edit(project_copy, "Dockerfile", r"^FROM ", "FROM --platform=linux/amd64 ", flags=re.M)
@@ -636,7 +639,8 @@ def git_bomb(project):
     for _ in range(10):
         rows = "".join(f"{kind} {sha}\t{i}\n" for i in range(10))
         kind, sha = "040000 tree", git("mktree", input=rows.encode())
-    git("update-ref", "HEAD", git(*"-c user.name=A -c user.email=a@b commit-tree".split(), sha))
+    who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    git("update-ref", "HEAD", git(*who, "commit-tree", "-m", "a bomb", sha))
 
 
 def parquet_bomb(project):

@@ -32,6 +32,7 @@ SECRETS = {
     "a password without quotes": r"^\s*(export )?[A-Z_]*(PASSWORD|SECRET|API_?KEY|TOKEN)"
     r"\s*[:=]\s*(?=\S*\d)[^\s\"'${<%()/]{12,}\s*$",
 }
+EXAMPLES = (".example", ".sample", ".template")
 SECRET_FILES = re.compile(
     r"(^|/)(\.env[\w.-]*|[\w-]+\.env|env\.(local|prod\w*|dev\w*)|\.netrc|\.pypirc|kaggle\.json"
     r"|id_(rsa|dsa|ecdsa|ed25519)|credentials(\.json)?|.+\.(pem|p12|pfx|key))$"
@@ -108,11 +109,12 @@ def secrets(project: Project) -> Finding:
     faults = [
         f"{name}: a file of secrets"
         for name in {*project.files, *(project.history.ever if project.history else ())}
-        if SECRET_FILES.search(name) and not name.endswith((".example", ".sample", ".template"))
+        if SECRET_FILES.search(name) and not name.endswith(EXAMPLES)
     ]
     for name in project.files:
-        code = name.endswith((".py", ".ipynb", ".js", ".md"))  # TOKEN = read_token
-        patterns = {what: p for what, p in SECRETS.items() if not (code and "without" in what)}
+        # In code it is a name (TOKEN = read_token), in an example what to write there.
+        other = name.endswith((".py", ".ipynb", ".js", ".md", *EXAMPLES))
+        patterns = {what: p for what, p in SECRETS.items() if not (other and "without" in what)}
         for row, line in enumerate(project.text(name).splitlines(), 1):
             if len(line) > 5000:  # data, or something made by a program
                 continue

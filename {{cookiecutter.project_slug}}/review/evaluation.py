@@ -43,10 +43,10 @@ def held_out(project: Project) -> Finding:
 def _reads_of_test(tree: ast.Module) -> list[int]:
     """Return the lines that open the test split: its file, `read_…("test")`, `splits["test"]`."""
     found = []
-    for node, called in calls(tree):
-        given = [*node.args, *(keyword.value for keyword in node.keywords)]
+    for call, called in calls(tree):
+        given = [*call.args, *(keyword.value for keyword in call.keywords)]
         if any(map(_is_test, given)) and re.search("read|load|split", called):
-            found.append(node.lineno)
+            found.append(call.lineno)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             if node.value.endswith(("test.parquet", "test.csv")):

@@ -222,7 +222,7 @@ def number(content: Any) -> float | None:
 
 def calls(tree: ast.Module) -> Iterator[tuple[ast.Call, str]]:
     """Yield each call and what is called: its name in full, whatever it was imported as."""
-    imported = {}
+    imported: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imported |= {one.asname: one.name for one in node.names if one.asname}

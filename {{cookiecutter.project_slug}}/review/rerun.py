@@ -112,7 +112,8 @@ def repeats(project: Project) -> Finding:
     if fault:
         return Finding(NOT_YET, [fault], "Mend what stops it.")
     again = Project(copy.root)
-    faults, evidence = [], []
+    faults: list[str] = []
+    evidence: list[str] = []
     old, new = (part(p.data("dvc.lock"), "stages") for p in (project, again))
     for stage in ("data", "train"):
         pair = [_outputs(part(stages, stage)) for stages in (old, new)]
