@@ -617,6 +617,17 @@ def test_ordinary_code_is_not_refused(project_copy):
     assert not_met(project_copy) == set()
 
 
+def test_lines_that_every_module_has_count_in_a_new_one(project_copy):
+    write(
+        project_copy,
+        f"{PACKAGE}/data/markets.py",
+        "import numpy as np\n\n\ndef market(day):\n    return np.isin(day, (2, 5))\n",
+    )
+    seen = review.Project(project_copy.path)
+    seen = review.Project(project_copy.path, seen.data(".generated.json"))
+    assert seen.own(f"{PACKAGE}/data/markets.py") == (3, 0)
+
+
 def test_a_shallow_clone_has_a_history(project_copy, tmp_path):
     clone = tmp_path / "clone"
     project_copy.run("git", "clone", "--quiet", "--depth=1", project_copy.path.as_uri(), str(clone))

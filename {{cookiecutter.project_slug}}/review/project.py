@@ -175,14 +175,14 @@ class Project:
     def own(self, name: str) -> tuple[int, int]:
         """Return how many lines of a file were added, and how many removed, since generation.
 
-        A new file is compared with the generated one that it has most of: a copy adds nothing.
+        Of a new file that is mostly a generated one under another name, only the rest is added.
         """
         now = origin.lines(self.text(name), name)
         if name in self._generated:
             before = self._generated[name]
             return (now - before).total(), (before - now).total()
-        added = ((now - before).total() for before in self._generated.values())
-        return min(added, default=now.total()), 0
+        rest = min(((now - one).total() for one in self._generated.values()), default=0)
+        return rest if rest < now.total() / 2 else now.total(), 0
 
     def of_the_template(self, text: str, prose: str = "README.md") -> float:
         """Return which share of a text's words stands in the prose that was generated, 0 to 1."""

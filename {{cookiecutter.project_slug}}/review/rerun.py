@@ -176,7 +176,8 @@ def answers(project: Project) -> Finding:
     copy, fault = piped(*_of(project))
     if fault:
         return Finding(NOT_YET, [fault], "Mend what stops the pipeline.")
-    faults, evidence = [], []
+    faults: list[str] = []
+    evidence: list[str] = []
     example = Project(copy.root).data("scripts/example_request.json")
     path, body = str(example.get("path", "/")), json.dumps(example.get("body")).encode()
     requests = [(route, None, 200) for route in ("/", "/docs", *COMMON)]
