@@ -4,7 +4,10 @@ It runs none of the project's code unless RUN=1 asks for it; the review is this 
 what was generated is generated here again from the project's answers, so that neither is trusted.
 """
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 TEMPLATE = Path(__file__).resolve().parent.parent
+SECONDS, MEMORY = 300, 4 << 30  # ample for any project, and little enough for a trap
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(TEMPLATE / "{{cookiecutter.project_slug}}"))
 
 from review import RECORD, Project, part, review  # noqa: E402 - it lies in the skeleton
+from review.render import plain  # noqa: E402
 
 
 def main() -> int:
@@ -25,20 +30,38 @@ def main() -> int:
     root = Path(sys.argv[1]).expanduser().resolve()
     if not root.is_dir():
         return refuse(f"PROJECT: {root} is no folder; give the folder of a generated project")
+    if os.environ.get("RUN") != "1":  # what the project runs may need more
+        limit()
     project = Project(root)
     if not project.has("pyproject.toml"):
         return refuse(f"PROJECT: {root} has no pyproject.toml; give a generated project's folder")
-    stated = project.data(RECORD)
-    record, note = generated(stated)
     try:
+        record, note = generated(project.data(RECORD))
         return review(root, record, (note,))
+    except MemoryError:
+        return refuse(f"PROJECT: {root} needs more than {MEMORY >> 30} GB of memory to be read")
     except OSError as error:
         return refuse(str(error))
 
 
 def refuse(line: str) -> int:
-    print(f"error: {line}", file=sys.stderr)
+    print(f"error: {plain(line, 1000)}", file=sys.stderr)
     return 1
+
+
+def limit() -> None:
+    """End with one line, instead of hanging, when something was made to be slow or huge."""
+
+    def stop(*_: object) -> None:
+        sys.exit(refuse(f"PROJECT: takes more than {SECONDS} seconds to read; is it a trap?"))
+
+    if hasattr(signal, "SIGALRM"):  # Windows has neither
+        import resource
+
+        signal.signal(signal.SIGALRM, stop)
+        signal.alarm(SECONDS)
+        with contextlib.suppress(ValueError, OSError):  # a lower limit is in force
+            resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
 
 
 def generated(stated: dict[str, Any]) -> tuple[dict[str, Any], str]:
@@ -51,17 +74,23 @@ def generated(stated: dict[str, Any]) -> tuple[dict[str, Any], str]:
     answers = {name: str(said[name]) for name in prompts if name[0] != "_" and name in said}
     if not answers:
         return {}, f"{RECORD}: not here or empty, so what was generated is not known"
-    with tempfile.TemporaryDirectory() as folder:
-        command = ["-m", "cookiecutter", "--no-input", "--default-config", "--output-dir", folder]
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home) / "generated"
+        command = ["-m", "cookiecutter", "--no-input", "--default-config", "--output-dir"]
         given = [f"{name}={answer}" for name, answer in answers.items()]
-        done = subprocess.run(
-            [sys.executable, *command, str(TEMPLATE), *given],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-        )
-        if done.returncode:
+        try:
+            subprocess.run(
+                [sys.executable, *command, str(folder), str(TEMPLATE), *given],
+                # Python imports from the working folder, and cookiecutter keeps answers at home.
+                cwd=home,
+                env={**os.environ, "HOME": home, "USERPROFILE": home},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=True,
+            )
+        except (subprocess.CalledProcessError, OSError, ValueError):  # too long; no text
             return {}, f"{RECORD}: holds answers that this template refuses"
-        [path] = Path(folder).iterdir()
+        [path] = folder.iterdir()
         record = Project(path).data(RECORD)
     if record == stated:
         return record, "Compared with what this template generates of the same answers."

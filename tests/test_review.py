@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import json
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -204,9 +205,19 @@ def lock(project):
                 deps.append({"path": path, "md5": folder_md5(place)})
             elif place.is_file():
                 deps.append({"path": path, "md5": md5(place.read_bytes())})
+        outs = [
+            {"path": path, "md5": md5((project.path / path).read_bytes())}
+            for path in ("reports/metrics.json",)
+            if name == "evaluate"
+        ]
         keys = [key for file in stage.get("params", []) for key in file[".params.yaml"]]
         known = {key: params[key] for key in keys}
-        stages[name] = {"cmd": stage["cmd"], "deps": deps, "params": {".params.yaml": known}}
+        stages[name] = {
+            "cmd": stage["cmd"],
+            "deps": deps,
+            "params": {".params.yaml": known},
+            "outs": outs,
+        }
     write(project, "dvc.lock", yaml.safe_dump({"schema": "2.0", "stages": stages}))
 
 
@@ -295,7 +306,7 @@ def locked(change):
 
 
 def metrics(change):
-    return lambda project: set_json(project, "reports/metrics.json", change)
+    return locked(lambda project: set_json(project, "reports/metrics.json", change))
 
 
 def overlap(project):
@@ -321,14 +332,24 @@ def only_notebooks(project):
 
 
 def no_code(project):
-    (project.path / f"{PACKAGE}/data/salutations.py").unlink()
-    (project.path / "tests/test_salutations.py").unlink()
-    write(project, "tests/test_text.py", project.read("tests/test_text.py") + "# a\n# b\n# c\n")
+    """Leave a test; comments, and the template's code under another name, are none of one's own."""
+    comments = "".join(f"# Letters of kind {i}.\n" for i in range(100))
+    copied = project.read(f"{PACKAGE}/data/readers.py")
+    write(project, f"{PACKAGE}/data/salutations.py", comments + copied)
     lock(project)
 
 
 def no_tests_of_its_own(project):
-    (project.path / "tests/test_salutations.py").unlink()
+    write(project, "tests/test_salutations.py", "# Mine.\n" + project.read("tests/test_config.py"))
+
+
+def empty_commits(project):
+    first_commit_only(project)
+    project.run("git", "read-tree", "HEAD")
+    for i in range(3):
+        who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+        message = f"Rework the model, part {i}"
+        project.run("git", *who, "commit", "--quiet", "--allow-empty", "-m", message)
 
 
 def first_commit_only(project):
@@ -339,8 +360,9 @@ def first_commit_only(project):
 def template_words(project):
     whole = project.run("git", "show", f"{first(project)}:README.md").stdout
     text = re.search(r"(?<=^## Trade-offs\n).*?(?=^## )", whole, re.M | re.S)[0]
-    # In other line lengths, and a word here and there: it is the template's all the same.
-    wrapped = textwrap.fill(" ".join(text.split()), 60).replace("encoder", "model", 1)
+    # In other line lengths, and every sixth word another: it is the template's all the same.
+    words = ["hence" if i % 6 == 0 else word for i, word in enumerate(text.split())]
+    wrapped = textwrap.fill(" ".join(words), 60)
     edit(
         project,
         "README.md",
@@ -352,6 +374,30 @@ def template_words(project):
 
 def first(project):
     return project.run("git", "rev-list", "--max-parents=0", "HEAD").stdout.strip()
+
+
+def no_reason(project):
+    metrics(lambda m: m["versus_best_baseline"].update(interval_95=[-0.05, 0.1]))(project)
+    edit(project, "README.md", "^## Limits$", "## Limits\n\nThe baseline is fine.", flags=re.M)
+
+
+def improve(text):
+    return lambda project: edit(
+        project,
+        "README.md",
+        r"(?<=^## What to improve\n).*?(?=^## )",
+        f"\n{text}\n\n",
+        flags=re.M | re.S,
+    )
+
+
+def in_training(text):
+    return locked(append(f"{PACKAGE}/training/loop.py", f"\n\n{text}\n"))
+
+
+def disguised_pickle(project):
+    (project.path / "assets").mkdir()
+    (project.path / "assets/weights.dat").write_bytes(pickle.dumps({"a": 1}))
 
 
 def few_tests(project):
@@ -388,6 +434,9 @@ BREAKERS = {
         "no lock": remove("dvc.lock"),
         "code": append(f"{PACKAGE}/evaluation/scores.py", "\n# later\n"),
         "parameter": lambda p: edit(p, "params.yaml", r"epochs: \d+", "epochs: 7"),
+        "metrics by hand": lambda p: set_json(
+            p, "reports/metrics.json", lambda m: m["intervals_95"].update(macro_f1=[0.87, 0.88])
+        ),
     },
     "pipeline.hashes": {
         "not pinned": locked(
@@ -400,6 +449,9 @@ BREAKERS = {
     },
     "pipeline.paths": {
         "home": lambda p: write(p, "scripts/fetch.sh", "cp /home/ada/letters.csv .\n"),
+        "a rented notebook": lambda p: write(p, "scripts/a.py", 'A = "/content/drive/a.csv"\n'),
+        "slashes": lambda p: write(p, "scripts/fetch.py", 'HERE = "C:/Users/ada/a.csv"\n'),
+        "an address": lambda p: write(p, "scripts/fetch.py", 'A = "file:///home/ada/a.csv"\n'),
         "windows": lambda p: write(p, "scripts/fetch.py", 'HERE = "C:\\\\Users\\\\ada"\n'),
     },
     "pipeline.notebooks": {"a stub": only_notebooks},
@@ -407,30 +459,33 @@ BREAKERS = {
         "no seed": locked(
             lambda p: edit(p, "params.yaml", r"^seed: .*$", "seed: null", flags=re.M)
         ),
-        "a draw": locked(
-            append(f"{PACKAGE}/training/loop.py", "\n\ndef draw():\n    return np.random.rand(3)\n")
-        ),
+        "a draw": in_training("def draw():\n    return np.random.rand(3)"),
+        "another name": in_training("from random import choice as pick\n\nX = pick([1, 2])"),
+        "nothing for a seed": in_training("RNG = np.random.default_rng(None)"),
+        "a shuffled split": in_training("FOLDS = KFold(5, shuffle=True)"),
     },
     "evaluation.held_out": {
-        "training reads": locked(
-            append(f"{PACKAGE}/training/loop.py", '\n\nPEEK = "data/processed/test.parquet"\n')
-        )
+        "training reads": in_training('PEEK = "data/processed/test.parquet"'),
+        "by keyword": in_training('PEEK = read_split(FOLDER, split="test")'),
+        "all splits": in_training('PEEK = [f"{s}.parquet" for s in ("train", "test")]'),
     },
     "evaluation.no_overlap": {"one row": overlap},
     "evaluation.metrics": {
         "no macro-F1": metrics(lambda m: m["model"].pop("ece")),
         "no interval": metrics(lambda m: m.update(intervals_95={})),
+        "no number": metrics(lambda m: m["model"].update(ece=float("nan"))),
         "one baseline": metrics(lambda m: m["baselines"].pop("majority class")),
     },
     "evaluation.baseline": {
         "may be chance": metrics(
             lambda m: m["versus_best_baseline"].update(interval_95=[-0.05, 0.1])
-        )
+        ),
+        "no reason": no_reason,
     },
     "endpoint.image": {
         "root": lambda p: edit(p, "Dockerfile", r"^USER .*$", "USER root", flags=re.M),
         "latest": lambda p: edit(p, "Dockerfile", r"python:\S+", "python:latest"),
-        "no healthcheck": lambda p: edit(p, "Dockerfile", r"HEALTHCHECK", "HEALTHCHECK NONE #"),
+        "no healthcheck": lambda p: edit(p, "Dockerfile", r"HEALTHCHECK", "HEALTHCHECK  NONE #"),
     },
     "endpoint.target": {
         "unreadable": lambda p: write(p, "deploy/service.yaml", "a: [b\n"),
@@ -447,16 +502,13 @@ BREAKERS = {
     },
     "readme.own_words": {
         "the template's": template_words,
-        "too few": lambda p: edit(
-            p,
-            "README.md",
-            r"(?<=^## What to improve\n).*?(?=^## )",
-            "\nMore data, and a larger model.\n\n",
-            flags=re.M | re.S,
-        ),
+        "too few": improve("More data, and a larger model."),
+        "said again": improve("More data, and a larger model. " * 20),
     },
     "readme.numbers": {
         "by hand": lambda p: edit(p, "README.md", r"macro f1 0\.877", "macro f1 0.977"),
+        "in percent": append("README.md", "\nIt has an accuracy of 99%.\n"),
+        "in a table": append("README.md", "\n| F1-score | **0.99** |\n"),
         "in the text": append("README.md", "\nIt has an accuracy of 0.99.\n"),
     },
     "readme.figures": {"gone": remove("reports/figures/comparison.png")},
@@ -464,7 +516,7 @@ BREAKERS = {
     "engineering.lint": {"no Python": lambda p: write(p, "scripts/broken.py", "def f(:\n")},
     "engineering.ci": {
         "no tests": lambda p: edit(
-            p, ".github/workflows/ci.yml", r"- run: make test", "- run: make help"
+            p, ".github/workflows/ci.yml", r"- run: make test", "- run: echo make test"
         )
     },
     "engineering.secrets": {
@@ -472,14 +524,17 @@ BREAKERS = {
         "a password": lambda p: write(
             p, "scripts/keys.py", 'DB_PASSWORD = "correct-horse-battery"\n'
         ),
+        "no quotes": lambda p: write(p, "scripts/a.sh", "export API_KEY=a1b2c3d4e5f6g7h8\n"),
         "a file": lambda p: write(p, ".env", "A=1\n"),
+        "a file of another name": lambda p: write(p, "deploy/production.env", "A=1\n"),
     },
     "engineering.large_files": {"in the past": large_file},
     "engineering.pickles": {
         "a file": lambda p: write(p, "assets/model.pkl", "x"),
-        "a call": locked(
-            append(f"{PACKAGE}/training/loop.py", "\n\ndef keep(x, f):\n    pickle.dump(x, f)\n")
-        ),
+        "a file of another name": disguised_pickle,
+        "a call": in_training("def keep(x, f):\n    pickle.dump(x, f)"),
+        "another name": in_training("from joblib import load as read\n\nMODEL = read('a')"),
+        "an array of objects": in_training("X = np.load('a.npy', allow_pickle=True)"),
     },
     "operation.monitoring": {
         "no log": lambda p: edit(p, "params.yaml", r"folder: predictions", "folder: null")
@@ -500,8 +555,11 @@ BREAKERS = {
         ),
     },
     "own_work.code": {"only comments in a test": no_code},
-    "own_work.tests": {"none": no_tests_of_its_own},
-    "own_work.history": {"the first commit only": first_commit_only},
+    "own_work.tests": {"a copy": no_tests_of_its_own},
+    "own_work.history": {
+        "the first commit only": first_commit_only,
+        "empty commits": empty_commits,
+    },
     "own_work.data": {
         "the template's": locked(
             lambda p: edit(
@@ -527,6 +585,210 @@ def test_each_criterion_that_reads_is_broken_once():
 def test_a_project_made_to_break_one_thing_fails_exactly_that(id, how, project_copy):
     BREAKERS[id][how](project_copy)
     assert not_met(project_copy) == {id}
+
+
+def test_ordinary_code_is_not_refused(project_copy):
+    """What looks like a fault, and is none."""
+    in_training(
+        "FOLDS = KFold(5)\n"
+        "PARTS = train_test_split(ROWS, shuffle=False)\n"
+        "MADE = torch.Generator().manual_seed(13)\n"
+        "for name in ('valid', 'test'):\n    print(name)"
+    )(project_copy)
+    write(
+        project_copy,
+        "scripts/fetch.py",
+        'API_KEY_ENV = "LETTERS_API_KEY"\nPASSWORD_FILE = "/run/secrets/letters"\n'
+        'password = os.environ["LETTERS_PASSWORD"]\nslug = "sk-learn-pipeline-for-all-letters"\n',
+    )
+    write(project_copy, "deploy/.env.example", "API_KEY=write-yours-here-1\n")
+    edit(project_copy, "Dockerfile", r"^FROM ", "FROM --platform=linux/amd64 ", flags=re.M)
+    workflow = ".github/workflows/ci.yml"
+    edit(
+        project_copy,
+        workflow,
+        r"- run: make test\b",
+        "- run: |\n          set -e\n          pytest",
+    )
+    append("README.md", "\nA quarter of 0.25 is left, and 12% of letters are short.\n")(
+        project_copy
+    )
+    assert not_met(project_copy) == set()
+
+
+def test_lines_that_every_module_has_count_in_a_new_one(project_copy):
+    write(
+        project_copy,
+        f"{PACKAGE}/data/markets.py",
+        "import numpy as np\n\n\ndef market(day):\n    return np.isin(day, (2, 5))\n",
+    )
+    seen = review.Project(project_copy.path)
+    seen = review.Project(project_copy.path, seen.data(".generated.json"))
+    assert seen.own(f"{PACKAGE}/data/markets.py") == (3, 0)
+
+
+def test_a_shallow_clone_has_a_history(project_copy, tmp_path):
+    clone = tmp_path / "clone"
+    project_copy.run("git", "clone", "--quiet", "--depth=1", project_copy.path.as_uri(), str(clone))
+    history = review.Project(clone).history
+    assert [commit.subject for commit in history.commits] == [
+        "Describe letters, because their form decides what is cut off"
+    ]
+
+
+def git_bomb(project):
+    """Trees in each other that list ten to the tenth files."""
+
+    def git(*arguments, **given):
+        done = subprocess.run(
+            ["git", *arguments], cwd=project.path, check=True, capture_output=True, **given
+        )
+        return done.stdout.decode().strip()
+
+    kind, sha = "100644 blob", git("hash-object", "-w", "--stdin", input=b"x")
+    for _ in range(10):
+        rows = "".join(f"{kind} {sha}\t{i}\n" for i in range(10))
+        kind, sha = "040000 tree", git("mktree", input=rows.encode())
+    who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    git("update-ref", "HEAD", git(*who, "commit-tree", "-m", "a bomb", sha))
+
+
+def parquet_bomb(project):
+    """Write one text of a megabyte, 100,000 times: small on disk, 100 GB in memory."""
+    text = pyarrow.array(["x" * 1_000_000])
+    rows = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 100_000), text)
+    table = pyarrow.table({"text": rows, "label": rows})
+    pyarrow.parquet.write_table(table, project.path / "data/processed/train.parquet")
+
+
+def fifo(name):
+    def make(project):
+        (project.path / name).unlink(missing_ok=True)
+        os.mkfifo(project.path / name)
+
+    return make
+
+
+def sections(text):
+    return lambda p: edit(
+        p, "README.md", "<!-- results:start -->", f"<!-- results:start -->\n{text}\n"
+    )
+
+
+def answer(name, value):
+    return lambda p: set_json(
+        p, ".generated.json", lambda record: record["answers"].update({name: value})
+    )
+
+
+HOSTILE = {
+    "a pipe in src": fifo(f"{PACKAGE}/data/salutations.py"),
+    "a pipe for HEAD": fifo(".git/HEAD"),
+    "a pipe for the parameters": fifo("params.yaml"),
+    "a pipe for the record": fifo(".generated.json"),
+    "files without end": git_bomb,
+    "texts without end": parquet_bomb,
+    "objects that are none": lambda p: [
+        (path.chmod(0o644), path.write_bytes(b"none"))
+        for path in (p.path / ".git/objects").glob("??/*")
+    ],
+    "a name with a line break": lambda p: write(p, "src/a\n\x1b[31m.py", "def f(:\n"),
+    "a name that is no text": lambda p: open(os.fsencode(p.path) + b"/src/\xff.py", "w").close(),
+    "calls deeper than Python": append(f"{PACKAGE}/training/loop.py", f"\na{'.b' * 900}()\n"),
+    "a description that is a number": lambda p: edit(
+        p, "pyproject.toml", r'^description = ".*"$', f"description = 0x{'f' * 9000}", flags=re.M
+    ),
+    "a seed of 9000 digits": lambda p: edit(
+        p, "params.yaml", r"^seed: .*$", f"seed: 0x{'f' * 9000}", flags=re.M
+    ),
+    "keys that are no text": lambda p: write(p, "dvc.yaml", "stages: {1: 2, 2001-01-01: {}}\n"),
+    "dependencies that are a number": lambda p: write(
+        p, "dvc.lock", "stages: {data: {deps: 7, outs: [7]}, train: []}\n"
+    ),
+    "a name that is too long": lambda p: write(
+        p, "dvc.yaml", f"stages: {{data: {{deps: [{'a' * 9000}]}}}}\n"
+    ),
+    "numbers that are none": lambda p: write(
+        p,
+        "reports/metrics.json",
+        '{"model": {"macro_f1": "0.9", "accuracy": NaN, "ece": 1' + "0" * 4000 + "}, "
+        '"data": [], "versus_best_baseline": {"difference": "a", "interval_95": [null, {}]}}',
+    ),
+    "metrics without a kind": lambda p: write(p, "reports/metrics.json", '{"project_type": [{}]}'),
+    "another version's parameters": lambda p: set_json(
+        p,
+        ".generated.json",
+        lambda r: r.update(
+            version="\x1b[31m\ud800",
+            files={"a\0b": 7, "c": []},
+            prose=[],
+            params="a: &a {x: 1}\n" + "".join(f"b{i}: &b{i} [*a, *a]\n" for i in range(99)),
+        ),
+    ),
+    "answers with a null byte": answer("project_name", "a\0b"),
+    "answers that are no text": answer("project_name", "\ud800"),
+    "answers without end": answer("project_name", "a" * 3_000_000),
+    "answers that are code": answer("author_name", "{{ cycler.__init__.__globals__.os.getcwd() }}"),
+    "starts without end": sections("<!-- a:start -->" * 60_000),
+    "comments without end": sections("<!--" * 250_000),
+    "brackets without end": sections("(" * 1_000_000),
+    "slashes without end": sections("(" + "/" * 1_000_000),
+    "digits without end": sections("1." + "1" * 1_000_000 + "a"),
+    "images without end": sections("![" * 500_000),
+    "headings without end": append("README.md", "\n## a" + " " * 1_000_000 + "b\n"),
+    "spaces without end": append("README.md", "\n##" + " " * 1_000_000 + "\tb\n"),
+    "lines without end": lambda p: write(p, "monitoring/alerts.yml", "\n" * 1_000_000),
+    "stages without end": append("Dockerfile", "\nFROM a" * 100_000),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipes there")
+@pytest.mark.parametrize("trap", HOSTILE)
+def test_a_trap_costs_neither_time_nor_memory(trap, project_copy):
+    HOSTILE[trap](project_copy)
+    code = "import pathlib, review, sys; sys.exit(review.review(pathlib.Path(sys.argv[1])))"
+    program = ["scripts/review.py"] if trap.startswith("answers") else ["-c", code]
+    done = subprocess.run(
+        ["timeout", "50", sys.executable, *program, str(project_copy.path)],
+        cwd=TEMPLATE,
+        env=environment(PYTHONPATH=str(TEMPLATE / "{{cookiecutter.project_slug}}")),
+        capture_output=True,
+    )
+    assert (done.returncode in (0, 3), done.stderr) == (True, b""), done.stderr[-500:]
+    assert b"\x1b" not in done.stdout
+
+
+def test_what_takes_too_long_ends_with_one_line(project_copy):
+    """A folder that no bound of the checks fits: the whole has one, too."""
+    write(project_copy, "deploy/a.yaml", "a: [" + "1, " * 600_000 + "1]\n")
+    code = (
+        "import importlib.util as u, sys; s = u.spec_from_file_location('s', 'scripts/review.py');"
+        "m = u.module_from_spec(s); s.loader.exec_module(m); m.SECONDS = 2; sys.exit(m.main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(project_copy.path)],
+        cwd=TEMPLATE,
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "takes more than 2 seconds" in done.stderr
+
+
+def test_code_beside_the_project_is_not_imported(project_copy, tmp_path):
+    """Whoever reviews from inside of a stranger's folder runs none of it."""
+    write(project_copy, "cookiecutter.py", f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    done = subprocess.run(
+        [sys.executable, str(TEMPLATE / "scripts/review.py"), "."],
+        cwd=project_copy.path,
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert "Compared with what this template generates of the same answers" in done.stdout
+    assert not (tmp_path / "ran").exists()
 
 
 def run_script(*arguments, **variables):

@@ -21,7 +21,7 @@ from . import (
     render,
     rerun,
 )
-from .criteria import CRITERIA, GROUPS
+from .criteria import CRITERIA, GROUPS, NOT_YET, Criterion, Finding
 from .origin import RECORD
 from .project import Project, part
 
@@ -34,7 +34,17 @@ def findings(project: Project) -> render.Findings:
     """Return each criterion with what was found, in the order of the groups."""
     order = list(GROUPS)
     chosen = sorted(CRITERIA, key=lambda one: order.index(one.group))
-    return [(one, one.check(project)) for one in chosen]
+    return [(one, _checked(one, project)) for one in chosen]
+
+
+def _checked(one: Criterion, project: Project) -> Finding:
+    try:
+        return one.check(project)
+    except OSError:
+        raise
+    except Exception as error:  # a stranger's file may hold what no check has thought of
+        found = f"could not be checked, {type(error).__name__}: {error}"
+        return Finding(NOT_YET, [found], "Mend the file that it reads.")
 
 
 def review(root: Path, record: dict[str, Any] | None = None, notes: tuple[str, ...] = ()) -> int:
@@ -52,7 +62,8 @@ def review(root: Path, record: dict[str, Any] | None = None, notes: tuple[str, .
     content = json.dumps(render.as_json(project, found, list(notes)), indent=2, default=str)
     _write(project, "review.json", content + "\n")
     last = f"{len(missing)} musts are not met" if missing else "every must is met"
-    print("\n" + "\n".join([*notes, f"{last}; reports/review.md has the evidence and what next"]))
+    last += "; reports/review.md has the evidence and what next"
+    print("\n" + "\n".join([*map(render.plain, notes), last]))
     return 3 if missing else 0
 
 

@@ -1,8 +1,8 @@
 """Can it be deployed, and is it?"""
 
+import http.client
 import os
 import re
-import urllib.error
 import urllib.request
 
 from .criteria import MET, NOT_ASKED, NOT_YET, Finding, criterion, judge
@@ -20,17 +20,18 @@ LIVE = re.compile(r"^\*\*Live demo:\*\*.*?(https?://[^\s)>\]]+)", re.MULTILINE)
 @criterion("endpoint.image", "a container image: small, without rights, that says how it is")
 def image(project: Project) -> Finding:
     text = re.sub(r"\\\n", " ", project.text("Dockerfile"))
-    bases = re.findall(r"^FROM\s+(\S+)", text, re.MULTILINE)
+    bases = re.findall(r"^FROM\s+(?:--\S+\s+)*(\S+)", text, re.MULTILINE)
+    stages = {*re.findall(r"^FROM\s.*\sAS\s+(\S+)", text, re.MULTILINE | re.IGNORECASE)}
     users = re.findall(r"^USER\s+(\S+)", text, re.MULTILINE)
     faults = [] if text else ["Dockerfile: not here"]
     if text and (not users or re.match(r"(root|0)\b", users[-1])):
         faults.append("Dockerfile: runs as root")
     if text and not re.search(r"^(ENTRYPOINT|CMD)\s+\[", text, re.MULTILINE):
         faults.append("Dockerfile: no ENTRYPOINT or CMD in exec form, so it is not told to stop")
-    if text and not re.search(r"^HEALTHCHECK\s+(?!NONE)", text, re.MULTILINE):
+    if text and not re.search(r"^HEALTHCHECK\s+(?!NONE|\s)", text, re.MULTILINE):
         faults.append("Dockerfile: no HEALTHCHECK")
     for base in bases:
-        named = base.startswith("$") or any(f" AS {base}" in line for line in text.splitlines())
+        named = base.startswith("$") or base in stages or base == "scratch"
         if not named and (":" not in base or base.endswith(":latest")):
             faults.append(f"Dockerfile: {base} is no fixed version")
     return judge(
@@ -80,5 +81,5 @@ def live(project: Project) -> Finding:
     try:
         with urllib.request.urlopen(f"{url}/ready", timeout=30) as response:
             return Finding(MET, [f"{url}/ready: {response.status}"])
-    except (urllib.error.URLError, OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return Finding(NOT_YET, [f"{url}/ready: {error}"], "Look at its logs, and deploy it again.")

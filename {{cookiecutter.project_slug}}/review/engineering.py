@@ -2,15 +2,20 @@
 
 import ast
 import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from .criteria import NOT_YET, PARTLY, Finding, criterion, judge
-from .project import MADE_BY_RUNS, Project, part
+from .project import MADE_BY_RUNS, Project, calls, part
 
 MAX_COMMITTED = 1_000_000
 FEW_TESTS = 20
-PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".ckpt", ".h5", ".npy.pickle")
+PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".ckpt", ".h5", ".sav", ".pk")
+PICKLE = re.compile(rb"\x80[\x02-\x05][\x80-\xff}\](cK]")  # how one begins, whatever its name
 UNPICKLERS = re.compile(
-    r"^(pickle|cloudpickle|dill|joblib|torch)\.(loads?|dumps?|save)$|\.(read|to)_pickle$"
+    r"^(pickle|cloudpickle|dill|joblib|torch)\.(loads?|dumps?|save|Pickler|Unpickler)$"
+    r"|\.(read|to)_pickle$|^shelve\.open$"
 )
 SECRETS = {
     "an AWS key": r"\b(AKIA|ASIA)[0-9A-Z]{16}\b",
@@ -19,10 +24,19 @@ SECRETS = {
     "a Google API key": r"\bAIza[\w-]{35}\b",
     "a Slack token": r"\bxox[abprs]-[\w-]{10,}",
     "a Hugging Face token": r"\bhf_[A-Za-z0-9]{30,}\b",
-    "an API key": r"\bsk-[A-Za-z0-9_-]{32,}\b",
-    "a password": r"(?i)\b\w*(password|passwd|secret|api_?key|access_?token)\w*[\"']?\s*[:=]\s*"
-    r"[\"'](?![^\"']*[${<%\s])[^\"']{12,}[\"']",
+    "an API key": r"\bsk-(?=\S*\d)[A-Za-z0-9_-]{32,}\b",
+    # Not what names a variable, a header or a file that has it.
+    "a password": r"(?i)(password|passwd|secret|api_?key|access_?token)"
+    r"(?!\w*(name|env|var|header|path|file|field|url)\b)\w*+[\"']?\s*+[:=]\s*+"
+    r"[\"'](?!(?-i:[A-Z_]+)[\"']|/|[^\"']*[${<%\s])[^\"']{12,}[\"']",
+    "a password without quotes": r"^\s*(export )?[A-Z_]*(PASSWORD|SECRET|API_?KEY|TOKEN)"
+    r"\s*[:=]\s*(?=\S*\d)[^\s\"'${<%()/]{12,}\s*$",
 }
+EXAMPLES = (".example", ".sample", ".template")
+SECRET_FILES = re.compile(
+    r"(^|/)(\.env[\w.-]*|[\w-]+\.env|env\.(local|prod\w*|dev\w*)|\.netrc|\.pypirc|kaggle\.json"
+    r"|id_(rsa|dsa|ecdsa|ed25519)|credentials(\.json)?|.+\.(pem|p12|pfx|key))$"
+)
 
 
 @criterion("engineering.tests", "tests of the data, the code, the API and the model")
@@ -67,14 +81,27 @@ def ci(project: Project) -> Finding:
     folder = ".github/workflows/"
     names = [name for name in project.files if name.startswith(folder)]
     faults = [f"{name}: no workflow" for name in names if not part(project.data(name), "jobs")]
-    checks = [project.text(name) for name in names if "pull_request" in project.text(name)]
-    for what in ("lint", "test"):
-        if not any(re.search(rf"run: .*{what}", text) for text in checks):
+    checks = {
+        name: "\n".join(_commands(project.data(name)))
+        for name in names
+        if "pull_request" in project.text(name)
+    }
+    for what, how in {"lint": r"\b(lint|ruff check)\b", "test": r"\b(py)?test\b"}.items():
+        if not any(re.search(how, commands) for commands in checks.values()):
             faults.append(f"{folder}: nothing runs `make {what}` on a pull request")
-    if any("continue-on-error: true" in text for text in checks):
+    if any("continue-on-error: true" in project.text(name) for name in checks):
         faults.append(f"{folder}: a check may fail unnoticed (continue-on-error)")
-    evidence = f"{', '.join(names)}: lint and tests on each pull request"
+    evidence = f"{', '.join(checks)}: lint and tests on each pull request"
     return judge(faults, evidence, "Let .github/workflows/ci.yml run what `make lint test` runs.")
+
+
+def _commands(workflow: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines that the steps of a workflow run, without comments and what only prints."""
+    for name in part(workflow, "jobs"):
+        steps = part(part(workflow, "jobs"), name).get("steps")
+        for step in steps if isinstance(steps, list) else []:
+            lines = str(step.get("run", "") if isinstance(step, dict) else "").splitlines()
+            yield from (line for line in lines if not line.strip().startswith(("#", "echo")))
 
 
 @criterion("engineering.secrets", "no secret in the repository")
@@ -82,16 +109,18 @@ def secrets(project: Project) -> Finding:
     faults = [
         f"{name}: a file of secrets"
         for name in {*project.files, *(project.history.ever if project.history else ())}
-        if re.search(r"(^|/)(\.env(\.\w+)?|id_rsa|id_ed25519|credentials\.json|.+\.pem)$", name)
-        and not name.endswith((".example", ".sample", ".template"))
+        if SECRET_FILES.search(name) and not name.endswith(EXAMPLES)
     ]
     for name in project.files:
+        # In code it is a name (TOKEN = read_token), in an example what to write there.
+        other = name.endswith((".py", ".ipynb", ".js", ".md", *EXAMPLES))
+        patterns = {what: p for what, p in SECRETS.items() if not (other and "without" in what)}
         for row, line in enumerate(project.text(name).splitlines(), 1):
             if len(line) > 5000:  # data, or something made by a program
                 continue
             faults += [
                 f"{name}:{row}: looks like {what}"
-                for what, pattern in SECRETS.items()
+                for what, pattern in patterns.items()
                 if re.search(pattern, line)
             ]
     evidence = f"{len(project.files)} files, none with what looks like a secret"
@@ -123,14 +152,25 @@ def large_files(project: Project) -> Finding:
 def pickles(project: Project) -> Finding:
     committed = project.history.files if project.history else {}
     faults = [
-        f"{name}: a pickle" for name in {*project.files, *committed} if name.endswith(PICKLES)
+        f"{name}: a pickle"
+        for name in sorted({*project.files, *committed})
+        if name.endswith(PICKLES) or (project.has(name) and _begins_as_pickle(project.root / name))
     ]
     for name, tree in project.python.items():
         if name.startswith("src/") and tree is not None:
             faults += [
-                f"{name}:{node.lineno}: {ast.unparse(node.func)}()"
-                for node in ast.walk(tree)
-                if isinstance(node, ast.Call) and UNPICKLERS.search(ast.unparse(node.func))
+                f"{name}:{node.lineno}: {called}()"
+                for node, called in calls(tree)
+                if UNPICKLERS.search(called) or any(map(_allows_pickle, node.keywords))
             ]
     evidence = "no pickle, and no code in src/ that reads or writes one"
     return judge(faults, evidence, "Write ONNX, safetensors, Parquet or JSON.")
+
+
+def _begins_as_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        return PICKLE.match(file.read(3)) is not None
+
+
+def _allows_pickle(given: ast.keyword) -> bool:
+    return given.arg == "allow_pickle" and getattr(given.value, "value", True) is not False

@@ -2,10 +2,11 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from .criteria import MET, NOT_YET, PARTLY, Finding, criterion, judge
-from .project import Project, number, part
+from .criteria import MET, NOT_ASKED, NOT_YET, PARTLY, Finding, criterion, judge
+from .project import Project, calls, dotted, number, part
 
 # The metrics of each project type: the first decides.
 METRICS = {
@@ -14,7 +15,8 @@ METRICS = {
     "document-similarity": ("ndcg_at_10", "mrr_at_10", "recall_at_10", "recall_at_100"),
 }
 KEYS = ("text", "query", "unique_id")  # the column that says what a row is about
-MAX_ROWS = 5_000_000
+MAX_ROWS, MAX_TABLE = 5_000_000, 1_000_000_000
+ENOUGH_WORDS = 15  # for a reason
 RUN = "Run `make evaluate`."
 
 
@@ -41,24 +43,26 @@ def held_out(project: Project) -> Finding:
 def _reads_of_test(tree: ast.Module) -> list[int]:
     """Return the lines that open the test split: its file, `read_…("test")`, `splits["test"]`."""
     found = []
+    for call, called in calls(tree):
+        given = [*call.args, *(keyword.value for keyword in call.keywords)]
+        if any(map(_is_test, given)) and re.search("read|load|split", called):
+            found.append(call.lineno)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             if node.value.endswith(("test.parquet", "test.csv")):
                 found.append(node.lineno)
-        elif isinstance(node, ast.Call) and node.args and _is_test(node.args[0]):
-            if re.search("read|load|split", ast.unparse(node.func)):
+        elif isinstance(node, ast.Subscript) and _is_test(node.slice):
+            if "split" in dotted(node.value):
                 found.append(node.lineno)
-        elif (
-            isinstance(node, ast.Subscript)
-            and _is_test(node.slice)
-            and "split" in ast.unparse(node.value)
-        ):
-            found.append(node.lineno)
-    return sorted(found)
+        elif isinstance(node, ast.For | ast.comprehension):  # over all of the splits
+            splits = getattr(node.iter, "elts", ())
+            if any(map(_is_test, splits)) and any(_is_test(one, "train") for one in splits):
+                found.append(node.iter.lineno)
+    return sorted({*found})
 
 
-def _is_test(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value == "test"
+def _is_test(node: ast.expr, split: str = "test") -> bool:
+    return isinstance(node, ast.Constant) and node.value == split
 
 
 @criterion("evaluation.no_overlap", "no row of the test set is in the training set")
@@ -68,27 +72,42 @@ def no_overlap(project: Project) -> Finding:
     if not all(map(project.has, files.values())):
         counts = part(project.data(f"{folder}/manifest.json"), "dropped")
         seen = [f"{folder}: not here (it is never committed)", *map(str, counts)]
-        return Finding("not asked", seen, "Run `make data` and review again, or RUN=1.")
+        return Finding(NOT_ASKED, seen, "Run `make data` and review again, or RUN=1.")
     try:
         import pyarrow.parquet as parquet
     except ModuleNotFoundError:
-        return Finding("not asked", ["pyarrow: not installed here"], "Install pyarrow.")
+        return Finding(NOT_ASKED, ["pyarrow: not installed here"], "Install pyarrow.")
     tables: dict[str, Any] = {}
     try:
         for split, name in files.items():
-            table = parquet.ParquetFile(project.root / name)
-            if table.metadata.num_rows > MAX_ROWS:
-                return Finding(NOT_YET, [f"{name}: more than {MAX_ROWS:,} rows"], "Review by hand.")
-            columns = [c for c in (*KEYS, "ds", "group") if c in table.schema_arrow.names]
-            tables[split] = table.read(columns=columns).to_pydict()
+            about = parquet.read_metadata(project.root / name)
+            size = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+            if about.num_rows > MAX_ROWS or size > MAX_TABLE:
+                return Finding(NOT_YET, [f"{name}: too large to be read"], "Review by hand.")
+            columns = [c for c in (*KEYS, "ds", "group") if c in about.schema.names]
+            # Each text once: one that is repeated is small on disk, whatever its length.
+            texts = [column for column in columns if column != "ds"]
+            table = parquet.ParquetFile(project.root / name, read_dictionary=texts)
+            read = table.read(columns=columns)
+            tables[split] = {column: [*_values(read[column])] for column in columns}
     except (OSError, ValueError) as error:
         return Finding(NOT_YET, [f"{folder}: {error}"], "Run `make data`.")
     return _compare(tables["train"], tables["test"])
 
 
+def _values(column: Any) -> Iterator[Any]:
+    """Yield the values of a column, of which equal ones are one object."""
+    for chunk in column.chunks:
+        if hasattr(chunk, "dictionary"):
+            names = chunk.dictionary.to_pylist()
+            yield from (None if i is None else names[i] for i in chunk.indices.to_pylist())
+        else:
+            yield from chunk.to_pylist()
+
+
 def _compare(train: dict[str, list[Any]], test: dict[str, list[Any]]) -> Finding:
     advice = "Split before anything is learnt: by time, by group, and without repeated rows."
-    if "ds" in test:  # a series: the test block has to come after
+    if "ds" in test and "unique_id" in test:  # a series: the test block has to come after
         last: dict[Any, Any] = {}
         for name, moment in zip(train["unique_id"], train["ds"], strict=True):
             last[name] = max(moment, last.get(name, moment))
@@ -102,7 +121,10 @@ def _compare(train: dict[str, list[Any]], test: dict[str, list[Any]]) -> Finding
     key = next((name for name in KEYS if name in test), None)
     if key is None:
         return Finding(NOT_YET, [f"test.parquet: none of the columns {', '.join(KEYS)}"], advice)
-    texts, held_out = ({" ".join(str(row).split()) for row in rows[key]} for rows in (train, test))
+    # Of equal rows one, before any of them is taken apart.
+    texts, held_out = (
+        {" ".join(str(row).split()) for row in {*rows.get(key, ())}} for rows in (train, test)
+    )
     both = sorted(texts & held_out)
     faults = [f"{len(both)} test texts are in training, {both[0]!r} for one"] if both else []
     evidence = [f"none of {len(held_out)} test texts is among {len(texts)} of training ({key})"]
@@ -127,8 +149,18 @@ def metrics(project: Project) -> Finding:
         faults.append("reports/metrics.json: no 95% intervals")
     if len(baselines) < 2:
         faults.append(f"reports/metrics.json: {len(baselines)} baselines; two or more are wanted")
-    shown = ", ".join(f"{name} {model.get(name):.3f}" for name in wanted if number(model.get(name)))
-    evidence = [shown, f"baselines: {', '.join(baselines)}", f"intervals: {', '.join(intervals)}"]
+    values = {name: number(model.get(name)) for name in wanted}
+    faults += [
+        f"reports/metrics.json, `model.{name}`: {model[name]!r} is no number"
+        for name, value in values.items()
+        if name in model and value is None
+    ]
+    shown = ", ".join(f"{name} {value:.3f}" for name, value in values.items() if value is not None)
+    evidence = [
+        f"reports/metrics.json: {shown}",
+        f"baselines: {'; '.join(baselines)}",
+        f"intervals: {', '.join(intervals)}",
+    ]
     return judge(faults, evidence, "Give evaluate the metric, a baseline or the bootstrap.")
 
 
@@ -148,6 +180,7 @@ def baseline(project: Project) -> Finding:
     for heading in ("Results", "Limits", "Trade-offs", "What to improve"):
         for paragraph in project.readme.get(heading, "").split("\n\n"):
             own = "baseline" in paragraph and project.of_the_template(paragraph) < 0.3
+            own = own and len(paragraph.split()) >= ENOUGH_WORDS
             if own and "<!--" not in paragraph and "95% interval" not in paragraph:
                 return Finding(MET, [said, f"README.md, {heading}: {paragraph.strip()[:200]}"])
     advice = "Improve it, or say in README.md (Limits) why the baseline is not beaten."

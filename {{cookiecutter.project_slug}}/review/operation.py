@@ -25,10 +25,10 @@ def monitoring(project: Project) -> Finding:
 def alerts(project: Project) -> Finding:
     groups = project.data("monitoring/alerts.yml").get("groups")
     names = re.findall(
-        r"^\s*(?:- )?alert: (\S+)", project.text("monitoring/alerts.yml"), re.MULTILINE
+        r"^ *(?:- )?alert: (\S+)", project.text("monitoring/alerts.yml"), re.MULTILINE
     )
     faults = [] if groups and names else ["monitoring/alerts.yml: no alert"]
-    tested = project.text("monitoring/alerts_test.yml")
+    tested = {*re.findall(r"\w+", project.text("monitoring/alerts_test.yml"))}
     untested = [name for name in names if name not in tested]
     if untested:
         faults.append(f"monitoring/alerts_test.yml: no test of {', '.join(untested)}")

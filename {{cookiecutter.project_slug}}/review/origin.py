@@ -14,8 +14,11 @@ from pathlib import Path
 RECORD = ".generated.json"
 PROSE = ("README.md", "data/README.md")
 LINE, WORDS = 4, 6  # hexadecimal digits of a short hash
-# What the run writes into README.md, and nobody else.
-WRITTEN = re.compile(r"<!-- (\w+):start -->.*?<!-- \1:end -->", re.DOTALL)
+# What the run writes into README.md, and nobody else. Here and elsewhere no pattern reads on past
+# the next start: a text of nothing but starts would take it hours.
+WRITTEN = re.compile(r"<!-- (\w+):start -->(?:(?!<!-- \w+:start).)*?<!-- \1:end -->", re.DOTALL)
+COMMENT = re.compile(r"<!--(?:(?!<!--).)*?-->", re.DOTALL)
+CODE = (".py", ".sh")
 
 
 def short(text: str, digits: int) -> str:
@@ -23,15 +26,16 @@ def short(text: str, digits: int) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
 
 
-def lines(text: str) -> Counter[str]:
-    """Return the short hashes of the lines that are not blank, with how often each occurs."""
-    text = WRITTEN.sub("", text)
-    return Counter(short(line.strip(), LINE) for line in text.splitlines() if line.strip())
+def lines(text: str, name: str) -> Counter[str]:
+    """Return the short hashes of a file's lines, blank and comment lines left out, with counts."""
+    stripped = (line.strip() for line in WRITTEN.sub("", text).splitlines())
+    nothing = ("", "#") if name.endswith(CODE) else ("",)
+    return Counter(short(line, LINE) for line in stripped if line[:1] not in nothing)
 
 
 def triples(text: str) -> set[str]:
     """Return the short hashes of each three words in a row, comments left out."""
-    words = re.findall(r"\w+", re.sub(r"<!--.*?-->", " ", text, flags=re.DOTALL).lower())
+    words = re.findall(r"\w+", COMMENT.sub(" ", text).lower())
     return {short(" ".join(words[i : i + 3]), WORDS) for i in range(len(words) - 2)}
 
 
@@ -48,7 +52,7 @@ def describe(project: Path, facts: dict[str, object]) -> dict[str, object]:
         if not path.is_file() or name == RECORD or name.startswith(".git/"):
             continue
         content = path.read_bytes()
-        hashes = lines(content.decode("utf-8", "replace"))
+        hashes = lines(content.decode("utf-8", "replace"), name)
         files[name] = {
             "sha256": hashlib.sha256(content).hexdigest(),
             "lines": "".join(sorted(hashes.elements())),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .criteria import NOT_YET, PARTLY, Finding, criterion, judge
-from .project import Project, part
+from .project import Project, calls, part
 
 STAGES = ("data", "train", "evaluate", "report")
 REPEAT = "Run `make pipeline`, and commit dvc.lock."
@@ -27,7 +27,8 @@ def one_command(project: Project) -> Finding:
             faults.append(f"dvc.yaml, `{name}`: runs a notebook")
         for dependency in _names(part({"stage": stage}, "stage").get("deps")):
             made = dependency.startswith(("data/", "models", "reports/", ".params"))
-            if not made and not (project.root / dependency).exists():
+            here = project.inside(dependency) and (project.root / dependency).exists()
+            if not made and not here:
                 faults.append(f"dvc.yaml, `{name}`: depends on {dependency}, which is not here")
     evidence = f"dvc.yaml: {', '.join(stages)}; Makefile: `make pipeline`"
     return judge(faults, evidence, "Make every step a stage of dvc.yaml.")
@@ -44,11 +45,12 @@ def lock(project: Project) -> Finding:
         entry = part(locked, name)
         if name not in stages or entry.get("cmd") != part(stages, name).get("cmd"):
             faults.append(f"dvc.lock, `{name}`: another command than in dvc.yaml")
-        for dependency in entry.get("deps") or []:
-            path = str(part({"d": dependency}, "d").get("path", ""))
-            found = dvc_md5(project, path) if path.startswith("src/") else None
-            if found and found != dependency.get("md5"):
-                faults.append(f"dvc.lock, `{name}`: {path} has changed since")
+        for what in ("deps", "outs"):
+            for path, md5 in _hashes(entry.get(what)):
+                mine = path.startswith("src/" if what == "deps" else "reports/")
+                found = dvc_md5(project, path) if mine else None
+                if found and found != md5:
+                    faults.append(f"dvc.lock, `{name}`: {path} has changed since")
         recorded = part(part(entry, "params"), ".params.yaml")
         for key, value in recorded.items():
             if other := _other(value, _get(project.params, key), key):
@@ -59,6 +61,12 @@ def lock(project: Project) -> Finding:
 def _names(entries: Any) -> Iterator[str]:
     for entry in entries if isinstance(entries, list) else []:
         yield str(next(iter(entry)) if isinstance(entry, dict) and entry else entry)
+
+
+def _hashes(entries: Any) -> Iterator[tuple[str, Any]]:
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict):
+            yield str(entry.get("path")), entry.get("md5")
 
 
 def _get(params: dict[str, Any], key: str) -> Any:
@@ -79,21 +87,24 @@ def _other(old: Any, new: Any, key: str) -> str | None:
 def dvc_md5(project: Project, name: str) -> str | None:
     """Return the MD5 by which DVC knows a file, or a folder (of its sorted listing as JSON)."""
     if project.has(name):
-        return _md5((project.root / name).read_bytes())
+        return _md5(project.root / name)
     listing = [
-        {
-            "md5": _md5((project.root / file).read_bytes()),
-            "relpath": Path(file).relative_to(name).as_posix(),
-        }
+        {"md5": _md5(project.root / file), "relpath": Path(file).relative_to(name).as_posix()}
         for file in project.files
         if file.startswith(f"{name}/")
     ]
     listing.sort(key=lambda entry: entry["relpath"])
-    return f"{_md5(json.dumps(listing, sort_keys=True).encode())}.dir" if listing else None
+    content = json.dumps(listing, sort_keys=True).encode()
+    return f"{_new_md5(content).hexdigest()}.dir" if listing else None
 
 
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+def _new_md5(content: bytes = b"") -> Any:
+    return hashlib.md5(content, usedforsecurity=False)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _new_md5).hexdigest()
 
 
 @criterion("pipeline.hashes", "data and model are known by their hashes, and they match")
@@ -128,18 +139,25 @@ def hashes(project: Project) -> Finding:
     return judge(faults, evidence, advice)
 
 
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
 def _sha256(path: Path) -> str:
     """Return the SHA-256 of a file, or of a folder's listing as `artifacts.py` makes it."""
     if path.is_dir():
-        files = sorted(f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file())
+        files = sorted(f.relative_to(path).as_posix() for f in path.rglob("*") if _is_file(f))
         listing = "".join(f"{_sha256(path / name)}  {name}\n" for name in files)
-        return hashlib.sha256(listing.encode()).hexdigest()
+        return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # Places of one person's machine. /app, /venv and /tmp are a container's.
-PRIVATE = re.compile(r"(?<![\w./~-])(/home/\w|/Users/\w|/root/\w|/mnt/\w|[A-Za-z]:\\+Users\b|~/\w)")
+PRIVATE = re.compile(
+    r"(?:(?<![\w./~-])|(?<=file://))(/home/\w|/Users/\w|/root/\w|/mnt/\w|/content/drive\b"
+    r"|/kaggle/input\b|[A-Za-z]:[\\/]+Users\b|~/\w)"
+)
 READ = (".py", ".yaml", ".yml", ".toml", ".json", ".sh", ".ipynb", ".cfg", ".ini", ".lock")
 
 
@@ -187,8 +205,11 @@ GLOBAL_RANDOM = re.compile(
     r"^(random\.(random|randint|choice|choices|shuffle|sample|uniform|gauss)"
     r"|(np|numpy)\.random\.(rand|randn|randint|random|choice|shuffle|permutation|normal|uniform))$"
 )
-UNSEEDED = re.compile(r"(^|\.)(default_rng|RandomState|Random|Generator)$")
-SPLITTERS = re.compile(r"(^|\.)(train_test_split|KFold|StratifiedKFold|ShuffleSplit)$")
+UNSEEDED = re.compile(r"(^|\.)(default_rng|RandomState|Random|PCG64|MT19937)$")
+SEED_SET = re.compile(r"^(random|(np|numpy)\.random)\.seed$")
+# In the order of the rows unless told to shuffle; the other two shuffle unless told not to.
+FOLDS = re.compile(r"(^|\.)(KFold|StratifiedKFold)$")
+SPLITTERS = re.compile(r"(^|\.)(train_test_split|\w*ShuffleSplit)$")
 
 
 @criterion("pipeline.seeds", "what is drawn is drawn from a seed")
@@ -200,17 +221,27 @@ def seeds(project: Project) -> Finding:
         # What makes the data, the model and the figures; what serves may draw as it likes.
         if tree is None or not re.match(r"src/\w+/(data|training|evaluation|\w+\.py)", name):
             continue
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Call):
-                continue
-            called = ast.unparse(node.func)
-            keywords = {keyword.arg for keyword in node.keywords}
-            bare = not node.args and not keywords
-            if (
-                GLOBAL_RANDOM.search(called)
-                or (UNSEEDED.search(called) and bare)
-                or (SPLITTERS.search(called) and "random_state" not in keywords)
-            ):
-                faults.append(f"{name}:{node.lineno}: {called}() without a seed")
+        called = list(calls(tree))
+        is_set = any(SEED_SET.search(called) and node.args for node, called in called)
+        faults += [
+            f"{name}:{node.lineno}: {function}() without a seed"
+            for node, function in called
+            if (GLOBAL_RANDOM.search(function) and not is_set) or _unseeded(node, function)
+        ]
     evidence = f"params.yaml, `seed`: {project.params.get('seed')}; no unseeded draw"
     return judge(faults, evidence, "Draw from numpy.random.default_rng(seed).")
+
+
+def _unseeded(node: ast.Call, called: str) -> bool:
+    """Tell whether a generator is made, or rows are shuffled, from nothing that was given."""
+    given = {
+        keyword.arg: isinstance(keyword.value, ast.Constant) and not keyword.value.value
+        for keyword in node.keywords
+    }  # whether it is None or False
+    first = node.args[0] if node.args else None
+    if UNSEEDED.search(called):
+        nothing = isinstance(first, ast.Constant) and first.value is None
+        return nothing or (first is None and given.get("seed", not given))
+    shuffles = SPLITTERS.search(called) and not given.get("shuffle", False)
+    shuffles = shuffles or (FOLDS.search(called) and not given.get("shuffle", True))
+    return bool(shuffles) and "random_state" not in given and None not in given

@@ -9,9 +9,13 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
+import threading
 import tomllib
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +27,8 @@ from . import origin
 
 MAX_BYTES = 5_000_000
 MAX_FILES = 20_000
+MAX_FROM_GIT = 50_000_000
+MAX_SECONDS = 60  # that git may take for one answer
 MADE_BY_RUNS = ("data/raw/", "data/processed/", "models/", "changes/", "predictions/", "mlruns/")
 # Folders that are no part of what somebody wrote.
 IGNORED = re.compile(
@@ -67,16 +73,19 @@ class Project:
 
     @cached_property
     def files(self) -> list[str]:
-        """The names, with slashes, of the files that somebody wrote and of reports; no links."""
+        """The names, with slashes, of the files that somebody wrote and of reports; no links.
+
+        Raises OSError if there are too many.
+        """
         found: list[str] = []
         for folder, folders, names in os.walk(self.root):
             place = Path(folder).relative_to(self.root).as_posix()
             here = "" if place == "." else f"{place}/"
             folders[:] = [name for name in folders if not IGNORED.search(here + name)]
             folders[:] = [name for name in folders if f"{here}{name}/" not in MADE_BY_RUNS]
-            found += [here + name for name in names if not (Path(folder) / name).is_symlink()]
+            found += [here + name for name in names if _is_plain(os.path.join(folder, name))]
             if len(found) > MAX_FILES:
-                break
+                raise OSError(f"{self.root}: more than {MAX_FILES:,} files")
         return sorted(found)
 
     def has(self, name: str) -> bool:
@@ -95,21 +104,14 @@ class Project:
         """Return a file's text, or nothing for one that is missing or too large."""
         if not self.has(name) or (self.root / name).stat().st_size > MAX_BYTES:
             return ""
-        return (self.root / name).read_text(encoding="utf-8", errors="replace")
+        try:
+            return (self.root / name).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
 
     def data(self, name: str) -> dict[str, Any]:
         """Return what a JSON, YAML or TOML file holds, or nothing if it is no such mapping."""
-        text = self.text(name)
-        try:
-            if name.endswith((".json", ".ipynb")):
-                content = json.loads(text)
-            elif name.endswith(".toml"):
-                content = tomllib.loads(text)
-            else:
-                content = yaml.load(text, _PlainLoader)  # a SafeLoader
-        except (ValueError, yaml.YAMLError, RecursionError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return mapping(self.text(name), name)
 
     @cached_property
     def python(self) -> dict[str, ast.Module | None]:
@@ -151,28 +153,58 @@ class Project:
     def readme(self) -> dict[str, str]:
         """The sections of README.md by heading; what stands before the first has the key ""."""
         text = re.sub(r"^```.*?^```", _masked, self.text("README.md"), flags=re.M | re.S)
-        parts = re.split(r"^## +(.+?) *$", text, flags=re.MULTILINE)
-        sections = dict(zip(["", *parts[1::2]], parts[0::2], strict=True))
+        parts = re.split(r"^## +(\S.*)$", text, flags=re.MULTILINE)
+        names = ["", *(name.strip() for name in parts[1::2])]
+        sections = dict(zip(names, parts[0::2], strict=True))
         return {name: body.replace("\0", "#") for name, body in sections.items()}
 
     @cached_property
     def history(self) -> History | None:
         """What git has, or None without git or a repository here."""
-        return read_history(self.root)
+        return read_history(self.root) if self.inside(".git") else None
+
+    @cached_property
+    def _generated(self) -> dict[str, Counter[str]]:
+        """The hashes of the lines of each file that was generated."""
+        files = part(self.record, "files")
+        return {
+            name: Counter(origin.pieces(str(part(files, name).get("lines", "")), origin.LINE))
+            for name in files
+        }
 
     def own(self, name: str) -> tuple[int, int]:
-        """Return how many lines of a file were added, and how many removed, since generation."""
-        there = part(part(self.record, "files"), name)
-        before = origin.lines("")
-        before.update(origin.pieces(str(there.get("lines", "")), origin.LINE))
-        now = origin.lines(self.text(name))
-        return (now - before).total(), (before - now).total()
+        """Return how many lines of a file were added, and how many removed, since generation.
+
+        Of a new file that is mostly a generated one under another name, only the rest is added.
+        """
+        now = origin.lines(self.text(name), name)
+        if name in self._generated:
+            before = self._generated[name]
+            return (now - before).total(), (before - now).total()
+        rest = min(((now - one).total() for one in self._generated.values()), default=0)
+        return rest if rest < now.total() / 2 else now.total(), 0
 
     def of_the_template(self, text: str, prose: str = "README.md") -> float:
         """Return which share of a text's words stands in the prose that was generated, 0 to 1."""
         known = str(part(self.record, "prose").get(prose, ""))
         triples = origin.triples(text)
         return len(triples & set(origin.pieces(known, origin.WORDS))) / max(1, len(triples))
+
+
+def mapping(text: str, name: str) -> dict[str, Any]:
+    """Return what JSON, YAML or TOML holds, as what JSON can hold; nothing if it is no mapping."""
+    try:
+        if name.endswith((".json", ".ipynb")):
+            content = json.loads(text)
+        elif name.endswith(".toml"):
+            content = tomllib.loads(text)
+        else:
+            content = yaml.load(text, _PlainLoader)  # a SafeLoader
+        # YAML has keys that are no text, and numbers that Python refuses to write.
+        content = json.loads(json.dumps(content, default=str, skipkeys=True))
+    except (ValueError, TypeError, AttributeError, yaml.YAMLError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def part(content: Any, name: str) -> dict[str, Any]:
@@ -182,8 +214,43 @@ def part(content: Any, name: str) -> dict[str, Any]:
 
 
 def number(content: Any) -> float | None:
-    """Return a number, or None for anything else."""
-    return content if isinstance(content, int | float) and not isinstance(content, bool) else None
+    """Return a finite number, or None for anything else."""
+    if not isinstance(content, int | float) or isinstance(content, bool):
+        return None
+    return content if abs(content) < 1e300 else None  # NaN is not, either
+
+
+def calls(tree: ast.Module) -> Iterator[tuple[ast.Call, str]]:
+    """Yield each call and what is called: its name in full, whatever it was imported as."""
+    imported: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported |= {one.asname: one.name for one in node.names if one.asname}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            imported |= {one.asname or one.name: f"{node.module}.{one.name}" for one in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            root, dot, rest = dotted(node.func).partition(".")
+            yield node, imported.get(root, root) + dot + rest
+
+
+def dotted(node: ast.expr) -> str:
+    """Return the names that an expression goes through; it may be deeper than Python recurses."""
+    names = []
+    while isinstance(node, ast.Attribute | ast.Call | ast.Subscript):
+        if isinstance(node, ast.Attribute):
+            names.append(node.attr)
+        node = node.func if isinstance(node, ast.Call) else node.value
+    names.append(node.id if isinstance(node, ast.Name) else "")
+    return ".".join(reversed(names))
+
+
+def _is_plain(path: str) -> bool:
+    """Tell whether it is a file: a link leads elsewhere, and a pipe or a device never ends."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _masked(match: re.Match[str]) -> str:
@@ -212,20 +279,29 @@ def read_history(root: Path) -> History | None:
         }
 
         def git(*arguments: str) -> str:
-            done = subprocess.run(
-                ["git", *arguments],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=True,
-                timeout=60,
-            )
-            return done.stdout.decode("utf-8", "replace")
+            pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+            with subprocess.Popen(
+                ["git", *arguments], env=environment, stdin=nothing, stdout=pipe, stderr=nothing
+            ) as process:
+                timer = threading.Timer(MAX_SECONDS, process.kill)
+                timer.start()
+                assert process.stdout is not None
+                # Ten small trees in each other can list more files than any disk holds.
+                answer = process.stdout.read(MAX_FROM_GIT)
+                if len(answer) == MAX_FROM_GIT:
+                    process.kill()
+                process.wait()
+                timer.cancel()
+            if process.returncode:
+                raise subprocess.CalledProcessError(process.returncode, arguments)
+            return answer.decode("utf-8", "replace")
 
         try:
             git("init", "--quiet", "--bare", folder)
             environment["GIT_OBJECT_DIRECTORY"] = str((root / ".git" / "objects").resolve())
-            log = git("log", "-z", "--max-count=1000", "--format=%H%n%s%n%b", head)
+            if shallow := _small(root / ".git" / "shallow"):
+                (Path(folder) / "shallow").write_text(shallow, encoding="utf-8")
+            log = git("log", "-z", "--max-count=1000", "--format=%T%n%H%n%s%n%b", head)
             tree = git("ls-tree", "-r", "-z", "--long", head)
             objects = git("rev-list", "--objects", "--max-count=1000", head)
             every = (
@@ -235,7 +311,14 @@ def read_history(root: Path) -> History | None:
             sizes = git("cat-file", *every)
         except (subprocess.SubprocessError, OSError):
             return None
-    commits = [Commit(*entry.split("\n", 2)) for entry in log.split("\0") if entry.count("\n") > 1]
+    entries = [entry.split("\n", 3) for entry in log.split("\0") if entry.count("\n") > 2]
+    # A commit that changes nothing has the files of the one before.
+    earlier = [tree for tree, *_ in entries[1:]] + [""]
+    commits = [
+        Commit(*rest)
+        for (tree, *rest), before in zip(entries, earlier, strict=True)
+        if tree != before
+    ]
     rows = (row.split("\t", 1) for row in tree.split("\0") if "\t" in row)
     files = {name: int(size) for fields, name in rows if (size := fields.split()[3]).isdigit()}
     rows_of = (line.split() for line in sizes.splitlines())
@@ -247,17 +330,21 @@ def read_history(root: Path) -> History | None:
 
 def _head(git: Path) -> str | None:
     """Return the hash of the commit that is checked out."""
-    try:
-        name = (git / "HEAD").read_text("utf-8").strip()
-        if name.startswith("ref: refs/") and ".." not in name:
-            reference = name.removeprefix("ref: ")
-            loose = git / reference
-            packed = git / "packed-refs"
-            if loose.is_file():
-                name = loose.read_text("utf-8").strip()
-            elif packed.is_file():
-                rows = (row.split(" ") for row in packed.read_text("utf-8").splitlines())
-                name = next((row[0] for row in rows if row[1:] == [reference]), "")
-    except (OSError, ValueError):
-        return None
+    name = _small(git / "HEAD").strip()
+    if name.startswith("ref: refs/") and ".." not in name:
+        reference = name.removeprefix("ref: ")
+        name = _small(git / reference).strip()
+        if not name:
+            rows = (row.split(" ") for row in _small(git / "packed-refs").splitlines())
+            name = next((row[0] for row in rows if row[1:] == [reference]), "")
     return name if re.fullmatch(r"[0-9a-f]{40,64}", name) else None
+
+
+def _small(path: Path) -> str:
+    """Return the text of a file of git's, or nothing if it is none or too large."""
+    try:
+        if not _is_plain(str(path)) or path.stat().st_size > MAX_BYTES:
+            return ""
+        return path.read_text("utf-8", "replace")
+    except (OSError, ValueError):
+        return ""

@@ -3,6 +3,7 @@
 Whoever did not write the project should know: this runs its code, with the rights of who asks.
 """
 
+import http.client
 import json
 import os
 import shutil
@@ -111,7 +112,8 @@ def repeats(project: Project) -> Finding:
     if fault:
         return Finding(NOT_YET, [fault], "Mend what stops it.")
     again = Project(copy.root)
-    faults, evidence = [], []
+    faults: list[str] = []
+    evidence: list[str] = []
     old, new = (part(p.data("dvc.lock"), "stages") for p in (project, again))
     for stage in ("data", "train"):
         pair = [_outputs(part(stages, stage)) for stages in (old, new)]
@@ -132,7 +134,8 @@ def repeats(project: Project) -> Finding:
 
 def _outputs(stage: dict[str, Any]) -> dict[str, Any]:
     outs = stage.get("outs")
-    return {str(out["path"]): out.get("md5") for out in outs} if isinstance(outs, list) else {}
+    found = [out for out in outs if isinstance(out, dict)] if isinstance(outs, list) else []
+    return {str(out.get("path")): out.get("md5") for out in found}
 
 
 @criterion("engineering.tests_pass", "the tests pass")
@@ -194,7 +197,7 @@ def ask(url: str, body: bytes | None = None) -> int | str:
             return int(response.status)
     except urllib.error.HTTPError as error:
         return error.code
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return str(error)
 
 
