@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .config import Monitor, Section, Serve, Threads, Tracking
+from .config import Monitor, Place, Section, Serve, Threads, Tracking
 
 Fraction = Annotated[float, Field(gt=0, le=1 / 3)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -27,7 +27,7 @@ Language = Literal[
 
 
 class Data(Section):
-    source: str
+    source: Place
     sha256: str | None = None
     language: Language | None = None
     near_duplicate_similarity: Annotated[float, Field(ge=0.5, lt=1)] | None = 0.8
@@ -36,7 +36,7 @@ class Data(Section):
 
 
 class Model(Section):
-    backbone: str
+    backbone: Place
     sha256: str | None
     max_tokens: Annotated[int, Field(ge=32, le=512)]
     overlap_tokens: Annotated[int, Field(ge=0)]
@@ -80,7 +80,7 @@ class Evaluate(Section):
 class Serving(Serve):
     retrieval: Mode | None
     exact: bool
-    changes: str | None
+    changes: Place | None
 
 
 class Params(Section):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .config import Monitor, Section, Serve, Threads, Tracking
+from .config import Monitor, Place, Section, Serve, Threads, Tracking
 
 Fraction = Annotated[float, Field(gt=0, le=1 / 3)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -12,7 +12,7 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 
 
 class Data(Section):
-    source: str
+    source: Place
     sha256: str | None = None
     id_column: str | None = None
     time_column: str

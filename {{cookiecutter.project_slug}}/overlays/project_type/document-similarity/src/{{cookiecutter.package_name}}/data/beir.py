@@ -40,8 +40,8 @@ def fetch(source: str, pin: str | None, cache: Path) -> Path:
         if not folder.exists():
             _unpack(archive, folder)
         return folder
-    folder = _fetch_each(source, cache) if "://" in source else Path(source).expanduser()
-    if not (folder / CORPUS).is_file():
+    folder = _fetch_each(source, cache) if "://" in source else Path(os.path.expanduser(source))
+    if not os.path.isfile(folder / CORPUS):
         missing = "could not be fetched: there is" if "://" in source else "has"
         wrong = f"{missing} no {CORPUS}"
         raise UserError(f"{FIELD}: {source} {wrong}; name a folder or archive that has one")
