@@ -9,10 +9,12 @@ import hypothesis
 from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
-from {{cookiecutter.package_name}} import artifacts
+from {{cookiecutter.package_name}} import artifacts, config
 from {{cookiecutter.package_name}}.artifacts import PROCESSED
 from {{cookiecutter.package_name}}.errors import UserError, lines_of
+from {{cookiecutter.package_name}}.params import Params
 
+KNOWN = tuple(config._keys(Params))
 TIMES = int(os.environ.get("HARDER", "1"))
 DEPTH = 3_000  # of nesting, which no parser goes along with
 # Bytes and texts that some parser or other has stumbled over.
@@ -70,7 +72,7 @@ def prepared(run, params):
         run(params)
     except UserError as error:
         for line in lines_of(error):
-            assert line.startswith("data."), error
+            assert line.startswith(KNOWN), error
             assert len(line) < 2_000, error
         assert processed() == before
         return None

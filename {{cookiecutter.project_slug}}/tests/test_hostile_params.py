@@ -23,7 +23,7 @@ from {{cookiecutter.package_name}}.params import Params
 PREFIX = f"{config.__package__}_".upper()
 KNOWN = list(config._keys(Params))
 REASON = re.compile(rf"(params\.yaml|--set .*|{PREFIX}.*?): \S.*")
-SECONDS = 5  # that no file of this size may take, on a machine that has much else to do
+SECONDS = 5  # of computing, that no file of this size may take
 TEXT = Path(__file__).resolve().parents[1].joinpath("params.yaml").read_bytes()
 ODD_NUMBERS = [
     -1, 0, -0.0, 2**31, 2**63, -(2**63), 10**30, 10**400, math.nan, math.inf, -math.inf, 5e-324
@@ -58,7 +58,7 @@ KEYS = st.one_of(
 
 def loaded(overrides=(), environment=None):
     """Load parameters; return them, or None for what is refused as it should be."""
-    start = time.monotonic()
+    start = time.process_time()
     try:
         params = config.load(Params, overrides, environment or {})
     except UserError as error:
@@ -66,7 +66,7 @@ def loaded(overrides=(), environment=None):
         params = None
     else:
         check_values(params)
-    assert time.monotonic() - start < SECONDS
+    assert time.process_time() - start < SECONDS
     return params
 
 

@@ -72,11 +72,15 @@ def test_unaltered_files_are_prepared(prepare_file, group):
     files = {"csv": as_csv(GOOD), "jsonl": as_jsonl(GOOD_RECORDS), "parquet": as_parquet(GOOD)}
     for kind, content in files.items():
         parts = prepare_file(content, f"notes.{kind}", group)
-        assert labelled(parts) == {(text, label) for text, label, _ in GOOD}
+        assert labelled(parts) == labelled_rows(GOOD)
 
 
 def labelled(parts):
     return set(zip(parts["text"], parts["label"], strict=True))
+
+
+def labelled_rows(rows):
+    return {(text, label) for text, label, _ in rows}
 
 
 @examples(100)
@@ -127,3 +131,49 @@ def test_any_altered_parquet_is_read_or_refused(prepare_file, content):
 @with_examples(st.binary(max_size=300), st.sampled_from(["csv", "jsonl", "parquet", "json"]))
 def test_any_bytes_at_all_are_refused(prepare_file, content, kind):
     assert prepare_file(content, f"notes.{kind}") is None
+
+
+def test_categories_are_texts_like_others(prepare_file):
+    file = io.BytesIO()
+    pd.DataFrame(GOOD, columns=NAMES).astype("category").to_parquet(file)
+    assert labelled(prepare_file(file.getvalue(), "notes.parquet")) == labelled_rows(GOOD)
+
+
+WIDE = [f"c{number}" for number in range(100_000)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("notes.csv", as_csv([*GOOD, ("x" * 5_000_000, "water", "r1")])),
+        ("notes.csv", as_csv(GOOD) + b'"' * 5_000_001),
+        ("notes.csv", as_csv(GOOD) + b"\n" * 1_000_000),
+        ("notes.csv", ",".join([*NAMES, *WIDE]).encode() + b"\n" + b"a" + b"," * 100_002),
+        ("notes.jsonl", as_jsonl({**GOOD_RECORDS[n % 60], f"c{n}": n} for n in range(5_000))),
+        ("notes.jsonl", as_jsonl(GOOD_RECORDS) + b'{"note": ' + b"[" * 1_000_000),
+    ],
+    ids=["a long text", "quotes", "blank lines", "columns", "keys", "nested"],
+)
+def test_a_file_takes_little_more_memory_than_its_size(name, content, prepare_file, peak_memory):
+    assert peak_memory(lambda: prepare_file(content, name)) < 60_000_000
+
+
+def test_rows_that_take_no_room_in_a_parquet_file_are_not_read(prepare_file, peak_memory):
+    file = io.BytesIO()
+    pd.DataFrame([GOOD[0]] * 1_000_000, columns=NAMES).astype("category").to_parquet(file)
+    assert len(file.getvalue()) < 100_000
+    assert peak_memory(lambda: prepare_file(file.getvalue(), "notes.parquet")) < 10_000_000
+
+
+def test_a_column_of_ids_is_no_label(given, refusal):
+    rows = [(f"text {n}", f"class {n // 3}", f"r{n}") for n in range(3_003)]
+    given(as_csv(rows))
+    [line] = refusal("data")
+    assert "'team' of notes.csv: more than 1,000 classes" in line
+
+
+@pytest.mark.parametrize("column", range(3))
+def test_half_a_character_is_refused(column, given, refusal):
+    odd = [*GOOD_RECORDS, {**GOOD_RECORDS[0], NAMES[column]: "x\ud800"}]
+    given(as_jsonl(odd), "notes.jsonl", group_column="reporter")
+    assert any("is no Unicode" in line and r"\ud800" in line for line in refusal("data"))
