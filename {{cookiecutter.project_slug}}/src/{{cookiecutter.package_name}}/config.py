@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from .errors import UserError
 
 PARAMS_FILE = Path("params.yaml")
+MOST = 1_000_000_000  # of anything that is counted
 
 
 class Section(BaseModel):
@@ -41,12 +42,12 @@ Threads = Annotated[int, Field(ge=1, le=256)] | None  # None: as many as there a
 class Log(Section):
     folder: Place | None
     sample: Annotated[float, Field(ge=0, le=1)]
-    megabytes: Annotated[int, Field(ge=1)]
+    megabytes: Annotated[int, Field(ge=1, le=MOST)]
     redact: bool
 
 
 class Monitor(Section):
-    rows: Annotated[int, Field(ge=20)]
+    rows: Annotated[int, Field(ge=20, le=MOST)]
     significance: Annotated[float, Field(gt=0, lt=0.5)]
     effect: Annotated[float, Field(gt=0, lt=1)]
     refused: Annotated[float, Field(gt=0, lt=1)]
@@ -58,12 +59,12 @@ class Serve(Section):
     log: Log
     threads: Threads
     max_wait_seconds: Annotated[float, Field(gt=0, le=60)]
-    max_body_bytes: Annotated[int, Field(ge=1_000)]
+    max_body_bytes: Annotated[int, Field(ge=1_000, le=MOST)]
     examples: Annotated[list[Example], Field(max_length=12)] = []
 
 
 P = TypeVar("P", bound=Section)
-MAX_DIGITS = 100  # of a number: more is none that Python writes down
+MAX_DIGITS = 100  # of a whole number; Python refuses to write down one of thousands
 
 
 class Loader(yaml.SafeLoader):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .config import Monitor, Place, Section, Serve, Threads, Tracking
+from .config import MOST, Monitor, Place, Section, Serve, Threads, Tracking
 
 MAX_STEPS = 1_000_000  # a year has 525,600 minutes
 Season = Annotated[int, Field(ge=2, le=MAX_STEPS)]
@@ -53,9 +53,9 @@ class Train(Section):
     warmup_fraction: Share
     weight_decay: Annotated[float, Field(ge=0, le=10)]
     dropout: Share
-    patience: Annotated[int, Field(ge=1)]
+    patience: Annotated[int, Field(ge=1, le=MOST)]
     threads: Threads
-    checkpoint_steps: Annotated[int, Field(ge=1)]
+    checkpoint_steps: Annotated[int, Field(ge=1, le=MOST)]
 
 
 class Evaluate(Section):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .config import Monitor, Place, Section, Serve, Threads, Tracking
+from .config import MOST, Monitor, Place, Section, Serve, Threads, Tracking
 
 Fraction = Annotated[float, Field(gt=0, le=1 / 3)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -40,12 +40,12 @@ class Train(Section):
     dropout: Share
     label_smoothing: Share
     class_weight_power: Annotated[float, Field(ge=0, le=1)]
-    freeze_layers: Annotated[int, Field(ge=0)]
-    patience: Annotated[int, Field(ge=1)]
+    freeze_layers: Annotated[int, Field(ge=0, le=MOST)]
+    patience: Annotated[int, Field(ge=1, le=MOST)]
     threads: Threads
     precision: Literal["auto", "fp32", "bf16"]
     cache_frozen: bool
-    checkpoint_steps: Annotated[int, Field(ge=1)]
+    checkpoint_steps: Annotated[int, Field(ge=1, le=MOST)]
     int8: bool
     review_precision: Annotated[float, Field(gt=0, lt=1)]
 
