@@ -1,13 +1,19 @@
 """The API in the tests' own process, and what it leaves behind for `monitor`."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from {{cookiecutter.package_name}} import config
 from {{cookiecutter.package_name}}.errors import UserError
 from {{cookiecutter.package_name}}.serving.app import create_app
 
@@ -27,6 +33,39 @@ def ready_client(params, models):
     with TestClient(create_app(params, models)) as client:
         wait_until_ready(client)
         yield client
+
+
+@contextmanager
+def serving(folder, log):
+    """Run `serve` in a project's folder; yield the process, with its port and its log."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", config.__package__, "serve"],
+            cwd=folder,
+            env={**os.environ, "PORT": str(port)},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    process.port, process.log, process.url = port, log, f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 60
+        while not is_ready(process.url):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, "the server did not get ready"
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def is_ready(url):
+    try:
+        return httpx.get(f"{url}/ready").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @pytest.fixture

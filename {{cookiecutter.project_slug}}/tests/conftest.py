@@ -10,6 +10,7 @@ import http.server
 import operator
 import os
 import threading
+import tracemalloc
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,6 +115,21 @@ def refusal(run):
         return lines
 
     return refused
+
+
+@pytest.fixture
+def peak_memory():
+    """Call a function; return how much memory it took at once, in bytes, what came before aside."""
+
+    def peak_memory(function, *arguments):
+        tracemalloc.start()
+        try:
+            function(*arguments)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    return peak_memory
 
 
 class FileServer:

@@ -1,7 +1,6 @@
 """The real server in a process of its own: shutting down, overloaded, and with awkward clients."""
 
 import asyncio
-import contextlib
 import json
 import os
 import re
@@ -14,6 +13,7 @@ import time
 from collections import Counter
 
 import pytest
+from api_fixtures import serving
 from type_fixtures import SLOWLY
 
 from {{cookiecutter.package_name}} import artifacts, config
@@ -37,35 +37,8 @@ def question_of(project, more):
 @pytest.fixture
 def server(trained, tmp_path):
     """Run `serve` with the trained model, and yield the process, its port and its log."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    log = tmp_path / "log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", config.__package__, "serve"],
-            cwd=trained.folder,
-            env={**os.environ, "PORT": str(port)},
-            stdout=file,
-        )
-    process.port, process.log = port, log
-    try:
-        asyncio.run(until_ready(process))
+    with serving(trained.folder, tmp_path / "log") as process:
         yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-async def until_ready(server):
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            status, _, _ = await ask(server.port, b"GET /ready HTTP/1.1\r\nHost: test\r\n\r\n")
-            if status == 200:
-                return
-        assert server.poll() is None
-        await asyncio.sleep(0.05)
-    pytest.fail("the server did not get ready")
 
 
 async def ask(port, question, connection=None):

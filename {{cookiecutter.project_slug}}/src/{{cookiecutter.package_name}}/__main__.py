@@ -5,7 +5,7 @@ import importlib
 import sys
 
 from . import config
-from .errors import UserError
+from .errors import UserError, lines_of
 from .params import Params
 
 # verb: the module whose `run` does it (loaded on use: `serve` needs nothing that only training
@@ -55,8 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (UserError, OSError, ModuleNotFoundError, UnicodeEncodeError) as error:
         # Of the four, a missing module means an environment made for less than this verb.
         hint = "; run `make setup`" if isinstance(error, ModuleNotFoundError) else ""
-        for line in f"{error}{hint}".splitlines():
-            print(f"error: {line}", file=sys.stderr)
+        for line in lines_of(error):
+            print(f"error: {line}{hint}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

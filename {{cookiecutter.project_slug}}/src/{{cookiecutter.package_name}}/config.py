@@ -2,22 +2,33 @@
 
 import difflib
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import UserError
 
 PARAMS_FILE = Path("params.yaml")
+MOST = 1_000_000_000  # of anything that is counted
 
 
 class Section(BaseModel):
     """A section of `params.yaml`: every key is known, typed and bounded."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+def _in_one_line(place: str) -> str:
+    if not place.strip() or any(character < " " or character == "\x7f" for character in place):
+        raise ValueError("write a path or an address, in one line")
+    return place
+
+
+Place = Annotated[str, AfterValidator(_in_one_line)]  # of a file or folder, here or elsewhere
 
 
 class Tracking(Section):
@@ -29,18 +40,18 @@ Threads = Annotated[int, Field(ge=1, le=256)] | None  # None: as many as there a
 
 
 class Log(Section):
-    folder: str | None
+    folder: Place | None
     sample: Annotated[float, Field(ge=0, le=1)]
-    megabytes: Annotated[int, Field(ge=1)]
+    megabytes: Annotated[int, Field(ge=1, le=MOST)]
     redact: bool
 
 
 class Monitor(Section):
-    rows: Annotated[int, Field(ge=20)]
+    rows: Annotated[int, Field(ge=20, le=MOST)]
     significance: Annotated[float, Field(gt=0, lt=0.5)]
     effect: Annotated[float, Field(gt=0, lt=1)]
     refused: Annotated[float, Field(gt=0, lt=1)]
-    labels: str | None
+    labels: Place | None
 
 
 class Serve(Section):
@@ -48,11 +59,47 @@ class Serve(Section):
     log: Log
     threads: Threads
     max_wait_seconds: Annotated[float, Field(gt=0, le=60)]
-    max_body_bytes: Annotated[int, Field(ge=1_000)]
+    max_body_bytes: Annotated[int, Field(ge=1_000, le=MOST)]
     examples: Annotated[list[Example], Field(max_length=12)] = []
 
 
 P = TypeVar("P", bound=Section)
+MAX_DIGITS = 100  # of a whole number; Python refuses to write down one of thousands
+
+
+class Loader(yaml.SafeLoader):
+    """Reads YAML in which everything stands once, as it is: no key again, and no aliases.
+
+    A few lines of aliases can stand for more than fits into memory.
+    """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Return the next node, which may not be an alias."""
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.MarkedYAMLError(
+                problem=f"*{event.anchor} stands for something above; write that out",
+                problem_mark=event.start_mark,
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping, each key of which may be there once."""
+        names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise yaml.MarkedYAMLError(
+                problem=f"{twice[0]!r} is there twice; leave one out", problem_mark=node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node: Any) -> int:
+        """Return a number of no more digits than can be shown."""
+        if len(node.value) > MAX_DIGITS:
+            raise ValueError(f"a number has more than {MAX_DIGITS} digits")
+        return super().construct_yaml_int(node)
+
+
+Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
 
 
 def load(
@@ -75,8 +122,8 @@ def load(
                 section[part] = {}
             section = section[part]
         try:
-            section[name] = yaml.safe_load(text)
-        except yaml.YAMLError:
+            section[name] = _parse(text)
+        except ValueError:
             section[name] = text
     try:
         return schema.model_validate(values)
@@ -96,27 +143,47 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str
     prefix = f"{__package__}_".upper()
     for name, text in sorted(environment.items()):
         if name.upper().startswith(prefix):
-            yield name, name[len(prefix) :].lower().replace("__", "."), text
+            yield _shown(name), name[len(prefix) :].lower().replace("__", "."), text
 
 
 def _from_options(overrides: Iterable[str]) -> Iterator[tuple[str, str, str]]:
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator:
-            raise UserError(f"--set {override}: write it as --set section.key=value")
-        yield f"--set {key.strip()}", key.strip(), text
+            raise UserError(f"--set {_shown(override)}: write it as --set section.key=value")
+        yield f"--set {_shown(key.strip())}", key.strip(), text
+
+
+def _shown(text: str) -> str:
+    """Return what fits into a line and harms no terminal."""
+    return repr(text)[1:-1][:100]
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = _parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: not found here; run this in the project's folder") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: cannot be read: not UTF-8 at byte {error.start}; save it as UTF-8"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: should hold sections with keys, like `train:` and `  epochs: 3`")
     return values
+
+
+def _parse(text: str) -> Any:
+    """Return what YAML says; raises `ValueError` with the reason why it cannot be read."""
+    try:
+        return yaml.load(text, Loader)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    # Besides its own kind it raises what Python does for a date or a number that is none.
+    except Exception as error:
+        raise ValueError(f"{' '.join(str(error).split()):.300}") from None
 
 
 def _keys(schema: type[Section], prefix: str = "") -> Iterator[str]:
@@ -129,8 +196,8 @@ def _keys(schema: type[Section], prefix: str = "") -> Iterator[str]:
 
 
 def _unknown(key: str, known: list[str]) -> str:
-    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
-    return f"there is no parameter {key!r}; the nearest is {nearest!r}"
+    nearest = difflib.get_close_matches(key[:100], known, n=1, cutoff=0.0)[0]
+    return f"there is no parameter {key!r:.100}; the nearest is {nearest!r}"
 
 
 def _explain(problem: Any, known: list[str]) -> str:
@@ -139,4 +206,4 @@ def _explain(problem: Any, known: list[str]) -> str:
         return f"{PARAMS_FILE}: {_unknown(key, known)}"
     if problem["type"] == "missing":
         return f"{PARAMS_FILE}: {key} is missing"
-    return f"{PARAMS_FILE}: {key}: {problem['msg']} (got {problem['input']!r})"
+    return f"{PARAMS_FILE}: {key}: {problem['msg']} (got {problem['input']!r:.100})"

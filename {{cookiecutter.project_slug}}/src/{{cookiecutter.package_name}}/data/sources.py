@@ -3,6 +3,7 @@
 import atexit
 import functools
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -28,8 +29,8 @@ def fetch(source: str, sha256: str | None, cache: Path, field: str) -> Path:
     download is removed.
     """
     if "://" not in source:
-        path = Path(source).expanduser()
-        if not path.is_file():
+        path = Path(os.path.expanduser(source))
+        if not os.path.isfile(path):  # of what can be no path this is not true either
             raise UserError(f"{field}: there is no file {source}")
         check(path, sha256, f"{field}: {source}")
         return path

@@ -18,6 +18,7 @@ REQUESTS = Counter("http_requests", "Requests by route and status", ["route", "s
 SECONDS = Histogram("http_request_seconds", "Time from request to answer", ["route"])
 BODY_SECONDS = 30
 MAX_PENDING = 64  # requests that the event loop reads or answers at a time
+MAX_LOGGED = 200  # characters of a path
 CLIENT_GONE = 499  # as nginx logs it; nobody receives it
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 log = logging.getLogger(__package__)
@@ -43,7 +44,7 @@ class Middleware:
         entry = {
             "request_id": given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex,
             "method": scope["method"],
-            "path": scope["path"],
+            "path": scope["path"][:MAX_LOGGED],
             "status": CLIENT_GONE,
         }
         scope.setdefault("state", {})["request_id"] = entry["request_id"]

@@ -17,6 +17,7 @@ from ..artifacts import MODELS, read_manifest
 from ..errors import UserError
 from ..params import Params
 from .app import create_app
+from .protocol import Protocol
 
 SHUTDOWN_SECONDS = 20  # for requests under way; a client that never finishes does not hold it up
 LINGER_SECONDS = 1  # for requests that are on their way to an idle connection
@@ -77,6 +78,6 @@ def run(params: Params) -> None:
     app = create_app(params)
     # Once it has stopped for a signal, uvicorn raises it again: this then says how it went.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(app.state.has_failed)))
-    config = uvicorn.Config(app, access_log=False, log_config=None)
+    config = uvicorn.Config(app, http=Protocol, access_log=False, log_config=None)
     config.timeout_graceful_shutdown = SHUTDOWN_SECONDS
     Server(config).run([listener])

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .config import Monitor, Section, Serve, Threads, Tracking
+from .config import MOST, Monitor, Place, Section, Serve, Threads, Tracking
 
 Fraction = Annotated[float, Field(gt=0, le=1 / 3)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -27,7 +27,7 @@ Language = Literal[
 
 
 class Data(Section):
-    source: str
+    source: Place
     sha256: str | None = None
     language: Language | None = None
     near_duplicate_similarity: Annotated[float, Field(ge=0.5, lt=1)] | None = 0.8
@@ -36,10 +36,10 @@ class Data(Section):
 
 
 class Model(Section):
-    backbone: str
+    backbone: Place
     sha256: str | None
     max_tokens: Annotated[int, Field(ge=32, le=512)]
-    overlap_tokens: Annotated[int, Field(ge=0)]
+    overlap_tokens: Annotated[int, Field(ge=0, le=MOST)]
 
     @model_validator(mode="after")
     def _passages_move_on(self) -> "Model":
@@ -57,15 +57,15 @@ class Train(Section):
     temperature: Annotated[float, Field(gt=0, le=1)]
     warmup_fraction: Share
     weight_decay: Share
-    freeze_layers: Annotated[int, Field(ge=0)]
-    patience: Annotated[int, Field(ge=1)]
+    freeze_layers: Annotated[int, Field(ge=0, le=MOST)]
+    patience: Annotated[int, Field(ge=1, le=MOST)]
     threads: Threads
     precision: Literal["auto", "fp32", "bf16"]
-    checkpoint_steps: Annotated[int, Field(ge=1)]
+    checkpoint_steps: Annotated[int, Field(ge=1, le=MOST)]
 
 
 class Index(Section):
-    exact_below: Annotated[int, Field(ge=0)]
+    exact_below: Annotated[int, Field(ge=0, le=MOST)]
     storage: Literal["f16", "i8"]
     connectivity: Annotated[int, Field(ge=2, le=256)]
     expansion_add: Annotated[int, Field(ge=1, le=10_000)]
@@ -80,7 +80,7 @@ class Evaluate(Section):
 class Serving(Serve):
     retrieval: Mode | None
     exact: bool
-    changes: str | None
+    changes: Place | None
 
 
 class Params(Section):

@@ -4,22 +4,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .config import Monitor, Section, Serve, Threads, Tracking
+from .config import MOST, Monitor, Place, Section, Serve, Threads, Tracking
 
+MAX_STEPS = 1_000_000  # a year has 525,600 minutes
+Season = Annotated[int, Field(ge=2, le=MAX_STEPS)]
 Fraction = Annotated[float, Field(gt=0, le=1 / 3)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 
 
 class Data(Section):
-    source: str
+    source: Place
     sha256: str | None = None
     id_column: str | None = None
     time_column: str
     target_column: str
     future_columns: Annotated[list[str], Field(default_factory=list)]
     past_columns: Annotated[list[str], Field(default_factory=list)]
-    past_delay: Annotated[int, Field(ge=0)] = 0
+    past_delay: Annotated[int, Field(ge=0, le=MAX_STEPS)] = 0
     freq: str
     timezone: str | None = None
     holidays: str | None = None
@@ -51,13 +53,13 @@ class Train(Section):
     warmup_fraction: Share
     weight_decay: Annotated[float, Field(ge=0, le=10)]
     dropout: Share
-    patience: Annotated[int, Field(ge=1)]
+    patience: Annotated[int, Field(ge=1, le=MOST)]
     threads: Threads
-    checkpoint_steps: Annotated[int, Field(ge=1)]
+    checkpoint_steps: Annotated[int, Field(ge=1, le=MOST)]
 
 
 class Evaluate(Section):
-    step_size: Annotated[int, Field(ge=1)]
+    step_size: Annotated[int, Field(ge=1, le=MAX_STEPS)]
     bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)]
 
 
@@ -65,7 +67,7 @@ class Params(Section):
     data: Data
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     horizon: Annotated[int, Field(ge=1, le=1_000)]
-    season_lengths: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1, max_length=4)]
+    season_lengths: Annotated[list[Season], Field(min_length=1, max_length=4)]
     model: Model
     train: Train
     evaluate: Evaluate

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .config import Monitor, Section, Serve, Threads, Tracking
+from .config import MOST, Monitor, Place, Section, Serve, Threads, Tracking
 
 Fraction = Annotated[float, Field(gt=0, le=1 / 3)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -12,12 +12,12 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 
 
 class Data(Section):
-    source: str
+    source: Place
     sha256: str | None = None
     text_column: str
     label_column: str
     group_column: str | None = None
-    test_source: str | None = None
+    test_source: Place | None = None
     test_sha256: str | None = None
     near_duplicate_similarity: Annotated[float, Field(ge=0.5, lt=1)] | None = 0.8
     valid_fraction: Fraction = 0.1
@@ -25,7 +25,7 @@ class Data(Section):
 
 
 class Model(Section):
-    backbone: str
+    backbone: Place
     sha256: str | None
     max_tokens: Annotated[int, Field(ge=8, le=512)]
 
@@ -40,12 +40,12 @@ class Train(Section):
     dropout: Share
     label_smoothing: Share
     class_weight_power: Annotated[float, Field(ge=0, le=1)]
-    freeze_layers: Annotated[int, Field(ge=0)]
-    patience: Annotated[int, Field(ge=1)]
+    freeze_layers: Annotated[int, Field(ge=0, le=MOST)]
+    patience: Annotated[int, Field(ge=1, le=MOST)]
     threads: Threads
     precision: Literal["auto", "fp32", "bf16"]
     cache_frozen: bool
-    checkpoint_steps: Annotated[int, Field(ge=1)]
+    checkpoint_steps: Annotated[int, Field(ge=1, le=MOST)]
     int8: bool
     review_precision: Annotated[float, Field(gt=0, lt=1)]
 

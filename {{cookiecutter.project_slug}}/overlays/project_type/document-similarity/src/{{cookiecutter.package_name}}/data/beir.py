@@ -30,6 +30,9 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error)
 HEADER = ["query-id", "corpus-id", "score"]
 MAX_ID = 200  # characters of a document's id
+MAX_RATIO = 200  # of what an archive unpacks to and its size: texts come to 10, a bomb to 1,000
+SMALL = 10_000_000  # bytes that any archive may unpack to
+PART = 1 << 20
 
 
 def fetch(source: str, pin: str | None, cache: Path) -> Path:
@@ -40,8 +43,8 @@ def fetch(source: str, pin: str | None, cache: Path) -> Path:
         if not folder.exists():
             _unpack(archive, folder)
         return folder
-    folder = _fetch_each(source, cache) if "://" in source else Path(source).expanduser()
-    if not (folder / CORPUS).is_file():
+    folder = _fetch_each(source, cache) if "://" in source else Path(os.path.expanduser(source))
+    if not os.path.isfile(folder / CORPUS):
         missing = "could not be fetched: there is" if "://" in source else "has"
         wrong = f"{missing} no {CORPUS}"
         raise UserError(f"{FIELD}: {source} {wrong}; name a folder or archive that has one")
@@ -138,6 +141,7 @@ def _unpack(archive: Path, folder: Path) -> None:
             if len(found) != 1:
                 raise UserError(f"{FIELD}: {archive.name} has {len(found)} files {CORPUS}, not one")
             root = found[0].removesuffix(CORPUS)
+            room = SMALL + MAX_RATIO * archive.stat().st_size
             folder.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
                 for name in NAMES:
@@ -145,7 +149,10 @@ def _unpack(archive: Path, folder: Path) -> None:
                         target = Path(partial) / "whole" / name
                         target.parent.mkdir(parents=True, exist_ok=True)
                         with open_member(root + name) as stream, target.open("wb") as file:
-                            shutil.copyfileobj(stream, file)
+                            while part := stream.read(PART):
+                                room -= file.write(part)
+                                if room < 0:
+                                    raise OSError(f"it holds more than {MAX_RATIO} times its size")
                 os.replace(Path(partial) / "whole", folder)
     # A RuntimeError is raised for a password, or a method of compression that Python has not.
     except (OSError, EOFError, RuntimeError, *DAMAGED) as error:

@@ -1,5 +1,6 @@
 """Reads a CSV or Parquet file in long format into the columns unique_id, ds, y and covariates."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from .validation import describe
 
 OWN_NAMES = {"unique_id", "ds", "y", "line", "observed"}
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]  # but for ids, which are names
+MAX_COLUMNS = 10_000  # all are parsed, at a fifth of a millisecond each
+MAX_ROWS_A_BYTE = 10  # of a Parquet file: moments that differ take more than that
 OFFSET = r":.*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 
 Refuse = Callable[[pd.Series, str], None]  # raises `UserError` for some rows, for a reason
@@ -41,7 +44,8 @@ def read(path: Path, data: Data, source: str) -> pd.DataFrame:
     rows.insert(0, "ds", table[data.time_column])
     rows.insert(0, "unique_id", ONLY_SERIES)
     if data.id_column is not None:
-        rows["unique_id"] = table[data.id_column].astype(object).fillna("").astype(str)
+        names = table[data.id_column]
+        rows["unique_id"] = names.astype(object).where(names.notna(), "").astype(str)
     rows["line"] = table.index + (2 if path.suffix.lower() == ".csv" else 1)
     unnamed = rows["unique_id"] == ""
     if unnamed.any():
@@ -77,8 +81,12 @@ def _parse(path: Path, wanted: dict[str, str], id_column: str | None, source: st
 def _parse_csv(
     path: Path, wanted: list[str], id_column: str | None
 ) -> tuple[list[str], pd.DataFrame]:
-    head = pd.read_csv(path, header=None, nrows=1, dtype=str, encoding="utf-8-sig")
-    columns = head.iloc[0].fillna("").tolist()
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        columns = next(csv.reader(file, strict=True), [])
+    if not columns:
+        raise ValueError("its first line is empty; it has to name the columns")
+    if len(columns) > MAX_COLUMNS:
+        raise ValueError(f"it has {len(columns):,} columns; leave out those that are not needed")
     # All columns are read: with `usecols`, pandas takes rows that have too many fields.
     table = pd.read_csv(
         path,
@@ -102,7 +110,11 @@ def _parse_csv(
 def _parse_parquet(
     path: Path, wanted: list[str], id_column: str | None
 ) -> tuple[list[str], pd.DataFrame]:
-    columns = pq.read_schema(path).names
+    file = pq.ParquetFile(path)
+    # A value that repeats itself takes no room in the file, but it does in memory.
+    if file.metadata.num_rows > MAX_ROWS_A_BYTE * path.stat().st_size:
+        raise ValueError(f"{file.metadata.num_rows:,} rows in so few bytes repeat each other")
+    columns = file.schema_arrow.names
     # Without the metadata of pandas, an index is a column like any other.
     table = pq.read_table(path, columns=[name for name in wanted if name in columns])
     return columns, table.to_pandas(ignore_metadata=True)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NotRequired
 
 import numpy as np
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from prometheus_client import Counter, Histogram
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
@@ -75,7 +75,21 @@ class HistoryResponse(BaseModel):
 router = APIRouter()
 
 
-@router.get("/history", tags=["model"], responses={**UNKNOWN, **REFUSALS})
+async def each_once(request: Request) -> None:
+    """Answer 422 for a parameter that an address has twice: which one is meant?"""
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name in seen:
+            raise HTTPException(422, [{"loc": ["query", name], "msg": "is there twice"}])
+        seen.add(name)
+
+
+@router.get(
+    "/history",
+    tags=["model"],
+    responses={**UNKNOWN, **REFUSALS},
+    dependencies=[Depends(each_once)],
+)
 async def history(
     model: Model, unique_id: str | None = None, steps: Annotated[int, Query(ge=0)] = 0
 ) -> HistoryResponse:

@@ -9,6 +9,7 @@ from ..errors import UserError
 from ..params import Data
 
 MIN_ROWS = 3  # of a class: one for each of train, valid and test
+MAX_CLASSES = 1_000  # a column with more is no label, and splitting by it takes all memory
 EXAMPLES = 3
 
 
@@ -20,27 +21,43 @@ def _is_number(value: object) -> bool:
     return isinstance(value, str)
 
 
+def _is_unicode(value: object) -> bool:
+    """Tell whether a value can be written down: half a surrogate pair, as in "\\ud83d", cannot."""
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 # A missing value is a failure of "not text", not a reason to skip the check.
 EACH: Any = {"element_wise": True, "ignore_na": False}
 TEXT = pa.Check(lambda value: isinstance(value, str), error="not text", **EACH)
 FILLED = pa.Check(lambda value: str(value).strip() != "", error="empty", **EACH)
 NAME = pa.Check(lambda value: not _is_number(value), error="a number, not a name", **EACH)
+WHOLE = pa.Check(_is_unicode, error="no Unicode", **EACH)
 COMMON = pa.Check(
     lambda labels: labels.astype(str).map(labels.astype(str).value_counts()) >= MIN_ROWS,
     error=f"of a class with fewer than {MIN_ROWS} rows",
 )
 COLUMNS = {
-    "text": pa.Column(checks=[TEXT, FILLED], nullable=True),
-    "label": pa.Column(checks=[TEXT, FILLED, NAME], nullable=True),
-    "group": pa.Column(checks=[TEXT, FILLED], nullable=True),
+    "text": pa.Column(checks=[TEXT, FILLED, WHOLE], nullable=True),
+    "label": pa.Column(checks=[TEXT, FILLED, WHOLE, NAME], nullable=True),
+    "group": pa.Column(checks=[TEXT, FILLED, WHOLE], nullable=True),
 }
 READABLE = pa.DataFrameSchema(COLUMNS)
 SPLITTABLE = pa.DataFrameSchema(
-    {**COLUMNS, "label": pa.Column(checks=[TEXT, FILLED, NAME, COMMON], nullable=True)},
-    checks=pa.Check(
-        lambda rows: rows["label"].astype(str).nunique() > 1,
-        error="at least two classes are needed",
-    ),
+    {**COLUMNS, "label": pa.Column(checks=[TEXT, FILLED, WHOLE, NAME, COMMON], nullable=True)},
+    checks=[
+        pa.Check(
+            lambda rows: rows["label"].astype(str).nunique() > 1,
+            error="at least two classes are needed",
+        ),
+        pa.Check(
+            lambda rows: rows["label"].astype(str).nunique() <= MAX_CLASSES,
+            error=f"more than {MAX_CLASSES:,} classes; name the column of the labels",
+        ),
+    ],
 )
 
 

@@ -1,0 +1,252 @@
+"""Whatever params.yaml, `--set` or the environment hold: parameters, or a reason in plain words."""
+
+import math
+import os
+import re
+import subprocess
+import sys
+import time
+import types
+import typing
+from pathlib import Path
+
+import pytest
+import yaml
+from hostile import CRUMBS, altered, examples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from {{cookiecutter.package_name}} import config
+from {{cookiecutter.package_name}}.errors import UserError
+from {{cookiecutter.package_name}}.params import Params
+
+PREFIX = f"{config.__package__}_".upper()
+KNOWN = list(config._keys(Params))
+REASON = re.compile(rf"(params\.yaml|--set .*|{PREFIX}.*?): \S.*")
+SECONDS = 5  # of computing, that no file of this size may take
+TEXT = Path(__file__).resolve().parents[1].joinpath("params.yaml").read_bytes()
+ODD_NUMBERS = [
+    -1, 0, -0.0, 2**31, 2**63, -(2**63), 10**30, 10**400, math.nan, math.inf, -math.inf, 5e-324
+]  # fmt: skip
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=30),
+    st.sampled_from([*CRUMBS, *ODD_NUMBERS]),
+    st.dates(),
+    st.binary(max_size=5),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(st.one_of(st.text(max_size=9), st.integers(), st.none()), inner, max_size=4),
+    ),
+    max_leaves=8,
+)
+KEYS = st.one_of(
+    st.sampled_from(KNOWN),
+    st.sampled_from(KNOWN).map(lambda key: key.rpartition(".")[0] or "data"),
+    st.lists(st.sampled_from([*"abé._ ", "data", "seed", "serve", "\n", "\x1b"]), max_size=5).map(
+        "".join
+    ),
+    st.text(max_size=12),
+)
+
+
+def loaded(overrides=(), environment=None):
+    """Load parameters; return them, or None for what is refused as it should be."""
+    start = time.process_time()
+    try:
+        params = config.load(Params, overrides, environment or {})
+    except UserError as error:
+        check_reasons(str(error).splitlines(), str(error))
+        params = None
+    else:
+        check_values(params)
+    assert time.process_time() - start < SECONDS
+    return params
+
+
+def check_reasons(lines, whole):
+    assert lines, whole
+    for line in lines:
+        assert REASON.fullmatch(line), whole
+        assert len(line) < 1_000, whole
+        assert "\x1b" not in line and "\x00" not in line, whole
+
+
+def check_values(params):
+    """What is accepted is of the kind that the schema says, and can be recorded and read again."""
+    record = params.model_dump(mode="json")
+    again = yaml.safe_load(yaml.safe_dump(record))
+    assert Params.model_validate(again) == params
+    for key in KNOWN:
+        value = params
+        for part in key.split("."):
+            value = getattr(value, part)
+        assert kind_of(value) <= kinds_of(key), key
+
+
+def kind_of(value):
+    if isinstance(value, list):
+        return {list}.union(*map(kind_of, value))
+    assert not isinstance(value, float) or math.isfinite(value)
+    assert not isinstance(value, int) or abs(value) < 2**63
+    return {type(value)}
+
+
+def kinds_of(key):
+    """Return the plain types that the schema allows, read from its annotations."""
+    section, *rest = Params, *key.split(".")
+    for part in rest[:-1]:
+        section = typing.get_type_hints(section)[part]
+    return set(plain_types(typing.get_type_hints(section)[rest[-1]]))
+
+
+def plain_types(annotation):
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        for each in typing.get_args(annotation):
+            yield from plain_types(each)
+    elif typing.get_origin(annotation) is list:
+        yield list
+        yield from plain_types(typing.get_args(annotation)[0])
+    elif typing.get_origin(annotation) is typing.Literal:
+        yield from map(type, typing.get_args(annotation))
+    else:
+        yield annotation
+
+
+def write(content):
+    Path("params.yaml").write_bytes(content)
+
+
+@examples(300)
+@given(st.dictionaries(KEYS, VALUES, min_size=1, max_size=3))
+def test_any_value_of_any_key_is_accepted_or_refused_by_name(changes):
+    values = yaml.safe_load(TEXT)
+    for key, value in changes.items():
+        *sections, name = key.split(".")
+        section = values
+        for part in sections:
+            inner = section.get(part)
+            section[part] = inner if isinstance(inner, dict) else {}
+            section = section[part]
+        section[name] = value
+    write(yaml.safe_dump(values).encode())
+    loaded()
+
+
+@examples(300)
+@given(altered(TEXT))
+def test_any_altered_file_is_accepted_or_refused(content):
+    write(content)
+    loaded()
+
+
+@examples(200)
+@given(st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-8", "surrogatepass"))))
+def test_any_bytes_at_all_are_refused(content):
+    write(content)
+    assert loaded() is None
+
+
+@examples(400)
+@given(
+    st.lists(
+        st.tuples(
+            KEYS,
+            st.one_of(
+                st.text(max_size=20),
+                st.lists(st.sampled_from(CRUMBS), max_size=4).map("".join),
+                VALUES.map(lambda value: yaml.safe_dump(value, default_flow_style=True)),
+            ),
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+    st.booleans(),
+)
+def test_any_override_is_accepted_or_refused_by_name(overrides, is_variable):
+    write(TEXT)
+    if is_variable:
+        loaded(environment={f"{PREFIX}{key.replace('.', '__')}": text for key, text in overrides})
+    else:
+        loaded([f"{key}={text}" for key, text in overrides])
+
+
+@examples(100)
+@given(st.text())
+def test_any_text_for_an_override_is_accepted_or_refused(text):
+    write(TEXT)
+    loaded([text])
+
+
+LAUGHS = "a: &a [ha, ha, ha, ha, ha, ha, ha, ha]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 8)}]\n"
+    for before, name in zip("abcdefghijkl", "bcdefghijklm", strict=True)
+)
+MERGES = "a: &a {x: 1, y: 2}\n" + "".join(
+    f"{name}: &{name} {% raw %}{{<<: [{', '.join([f'*{before}'] * 8)}]}}{% endraw %}\n"
+    for before, name in zip("abcdefghijkl", "bcdefghijklm", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (LAUGHS, "*a stands for something above; write that out"),
+        (MERGES, "*a stands for something above; write that out"),
+        ("seed: &a [*a]\n", "*a stands for something above; write that out"),
+        ("seed: 1\nseed: 2\n", "'seed' is there twice; leave one out"),
+        ("data: {source: a, source: b}\n", "'source' is there twice; leave one out"),
+        ("[" * 100_000, "nested too deeply"),
+        ("{a: " * 100_000, "nested too deeply"),
+        ("- " * 100_000, "nested too deeply"),
+        ("seed: 2001-99-99\n", "month must be in 1..12"),
+        ("seed: 2001-01-01 00:00:00 +99:99\n", "offset"),
+        ("seed: !!timestamp soon\n", "cannot be read: "),
+        ("seed: !!int ''\n", "cannot be read: "),
+        ("seed: !!float soon\n", "cannot be read: "),
+        ("seed: 0b_\n", "cannot be read: "),
+        (f"seed: {'9' * 5_000}\n", "a number has more than 100 digits"),
+        (f"seed: 0x{'f' * 5_000}\n", "a number has more than 100 digits"),
+        ("seed: !!python/object/apply:os.getpid []\n", "could not determine a constructor"),
+        ("? [a]\n: 1\n", "unhashable"),
+        ("seed: 1\n".encode("utf-16"), "not UTF-8 at byte 0; save it as UTF-8"),
+        ("a: é\n".encode("latin-1"), "not UTF-8 at byte 3; save it as UTF-8"),
+        (b"seed: 1\x00\n", "special characters are not allowed"),
+    ],
+    ids=lambda value: ascii(value)[:25],
+)
+def test_a_file_that_would_harm_or_mislead_is_refused(content, reason):
+    write(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError) as error:
+        config.load(Params, environment={})
+    [line] = str(error.value).splitlines()
+    assert line.startswith("params.yaml: cannot be read: ")
+    assert reason in line
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key():
+    write(b"\xef\xbb\xbf" + TEXT)
+    assert loaded() == config.load(Params, environment={})
+    assert loaded() is not None
+
+
+def test_a_folder_in_the_place_of_the_file_is_refused():
+    Path("params.yaml").unlink()
+    Path("params.yaml").mkdir()
+    assert loaded() is None
+
+
+@pytest.mark.parametrize("place", ["", " ", "a\nb", "\x1b[2Jx", "a\x00b"])
+def test_a_place_of_more_than_a_line_is_refused(place):
+    write(TEXT)
+    for key in ("data.source", "serve.log.folder", "monitor.labels"):
+        with pytest.raises(UserError) as error:
+            config.load(Params, [f"{key}={yaml.safe_dump(place)}"], {})
+        reason = f"params.yaml: {key}: Value error, write a path or an address, in one line"
+        assert str(error.value).startswith(reason)

@@ -1,0 +1,369 @@
+"""Whatever a client sends: an answer as documented or a refusal, never a failure of the service.
+
+The real server answers, in a process of its own, with the trained model. schemathesis makes up
+requests that the OpenAPI document allows and such that it does not; what no client library sends
+goes over bare connections.
+"""
+
+import asyncio
+import contextlib
+import gzip
+import json
+import math
+import random
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import httpx
+import psutil
+import pytest
+from api_fixtures import serving
+from hostile import TIMES
+from type_fixtures import EXCLUDED_CHECKS, QUESTION
+
+from {{cookiecutter.package_name}}.serving.protocol import HEAD_SECONDS, MAX_HEAD_BYTES
+
+CASES = 2_000 * TIMES
+MAX_GROWTH = 50_000_000  # bytes of the server's memory, over so many requests
+PATH, BODY = QUESTION
+GOOD = json.dumps(BODY).encode()
+SECONDS = 20  # that a connection may take, on a machine that has much else to do
+
+
+@pytest.fixture(scope="module")
+def service(trained, tmp_path_factory):
+    """The server, in a project of its own: it may change documents."""
+    folder = tmp_path_factory.mktemp("served")
+    shutil.copytree(trained.folder / "models", folder / "models")
+    shutil.copy(trained.folder / "params.yaml", folder)
+    with serving(folder, folder / "log") as process:
+        process.folder = folder
+        for _ in range(20):
+            answer_of(process)
+        yield process
+
+
+@pytest.fixture(autouse=True)
+def unharmed(service):
+    """After each test the service answers as before, and its log has nothing but plain lines."""
+    yield
+    assert service.poll() is None
+    answer_of(service)
+    for line in service.log.read_text(encoding="utf-8").splitlines():
+        if line.startswith("{"):
+            entry = json.loads(line)
+            assert entry["status"] < 500 or entry["status"] == 503, line
+        else:
+            assert line[0].isalpha() and "Traceback" not in line, line
+        assert len(line) < 3_000 and line.isprintable(), line
+
+
+def answer_of(service):
+    answer = httpx.post(f"{service.url}{PATH}", json=BODY, timeout=SECONDS)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def memory_of(service):
+    return psutil.Process(service.pid).memory_info().rss
+
+
+def test_every_answer_is_as_documented(service):
+    schema = httpx.get(f"{service.url}/openapi.json").json()
+    routes = [route for path in schema["paths"].values() for route in path.values()]
+    open_ones = [one for one in routes if "requestBody" in one or "parameters" in one]
+    before = memory_of(service)
+    command = ["run", f"{service.url}/openapi.json", "--checks=all", "--mode=all", "--no-color"]
+    each = math.ceil(1.2 * CASES / len(open_ones))
+    options = [f"--max-examples={each}", "--suppress-health-check=all"]
+    if TIMES == 1:
+        options.append("--seed=13")
+    if EXCLUDED_CHECKS:
+        options.append(f"--exclude-checks={','.join(EXCLUDED_CHECKS)}")
+    done = subprocess.run(
+        [sys.executable, "-m", "schemathesis.cli", *command, *options],
+        cwd=service.folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    growth = memory_of(service) - before
+    cases = int(re.search(r"(\d+) generated", done.stdout)[1])
+    print(f"{cases} requests, {growth / 1e6:.1f} MB of growth")
+    assert cases >= CASES
+    assert growth < MAX_GROWTH
+
+
+def request(body=None, path=PATH, method="POST", headers=(), version="HTTP/1.1"):
+    """Return a request as bytes; what is said twice of it is as `headers` have it."""
+    content = GOOD if body is None else body
+    known = {
+        "Host": "test",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(content)),
+        "Connection": "close",
+        **dict(headers),
+    }
+    lines = [f"{name}: {value}" for name, value in known.items() if value is not None]
+    head = "\r\n".join([f"{method} {path} {version}", *lines])
+    return head.encode("utf-8", "surrogateescape") + b"\r\n\r\n" + content
+
+
+def exchange(service, content, patience=SECONDS):
+    """Send bytes over a connection; return what comes back until it is closed, or nothing comes."""
+
+    async def ask():
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        found = b""
+        try:
+            writer.write(content)
+            while part := await asyncio.wait_for(reader.read(1_000_000), patience):
+                found += part
+        except (ConnectionError, TimeoutError):
+            pass
+        finally:
+            writer.close()
+        return found
+
+    return asyncio.run(ask())
+
+
+def statuses(answer):
+    """Return the statuses of answers, which tell nothing of the inside."""
+    assert b"Traceback" not in answer and b"File \"" not in answer
+    return [int(one) for one in re.findall(rb"^HTTP/1\.1 (\d+)", answer, re.MULTILINE)]
+
+
+def field_with(text):
+    """Return the example body with something else in place of its first value, as JSON has it."""
+    return json.dumps({next(iter(BODY)): "HERE"}).replace('"HERE"', text).encode()
+
+
+DEEP = 100_000
+BODIES = {
+    "nothing": b"",
+    "nested lists": field_with("[" * DEEP + "]" * DEEP),
+    "nested objects": field_with('{"a":' * DEEP + "1" + "}" * DEEP),
+    "open lists": b"[" * DEEP,
+    "deep unknown field": GOOD[:-1] + b', "x": ' + b"[" * DEEP + b"]" * DEEP + b"}",
+    "NaN": field_with("NaN"),
+    "Infinity": field_with("-Infinity"),
+    "beyond floats": field_with("1e999"),
+    "beyond integers": field_with("9" * 5_000),
+    "half a character": field_with(r'"\ud800"'),
+    "half a character in a list": field_with(r'["\udfff"]'),
+    "half a character as a key": rb'{"\ud800": 1}',
+    "a key twice": GOOD[:-1] + b", " + GOOD[1:],
+    "a key a thousand times": b"{" + b",".join([b'"a": 1'] * 1_000) + b"}",
+    "many keys": json.dumps({f"k{n}": n for n in range(50_000)}).encode(),
+    "no UTF-8": field_with('"x"').replace(b"x", b"\xff\xfe"),
+    "overlong UTF-8": field_with('"x"').replace(b"x", b"\xc0\x80"),
+    "UTF-16": json.dumps(BODY).encode("utf-16"),
+    "a byte order mark": b"\xef\xbb\xbf" + GOOD,
+    "NUL": b"\x00" * 1_000,
+    "a comment": GOOD + b"// hello",
+    "two documents": GOOD * 2,
+    "too large": b"x" * 2_000_000,
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_any_body_is_answered_or_refused(body, service):
+    [status] = statuses(exchange(service, request(body)))
+    assert status in (200, 404, 413, 422)
+
+
+HEADERS = {
+    "no type": {"Content-Type": None},
+    "another type": {"Content-Type": "text/xml"},
+    "a form": {"Content-Type": "multipart/form-data"},
+    "a form without end": {"Content-Type": "multipart/form-data; boundary=" + "x" * 5_000},
+    "an odd type": {"Content-Type": "application/json;;;=;charset=\udcff"},
+    "another encoding": {"Content-Type": "application/json; charset=utf-7"},
+    "said to be compressed": {"Content-Encoding": "gzip"},
+    "an id of lines": {"X-Request-ID": "a\tb"},
+    "a long id": {"X-Request-ID": "x" * 5_000},
+    "many headers": {f"X-{number}": "y" for number in range(2_000)},
+    "a long header": {"X-Long": "y" * 50_000},
+    "a websocket": {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "x"},
+    "HTTP/2": {"Connection": "Upgrade, HTTP2-Settings, close", "Upgrade": "h2c"},
+    "no host": {"Host": None},
+    "an odd host": {"Host": "[::1"},
+    "forwarded": {"X-Forwarded-For": "x" * 1_000, "Forwarded": "for=;;", "X-Forwarded-Proto": "\udcff"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("headers", HEADERS.values(), ids=HEADERS)
+def test_any_headers_are_answered_or_refused(headers, service):
+    found = statuses(exchange(service, request(headers=headers)))
+    assert found in ([200], [400], [422])
+
+
+def test_a_compressed_body_is_no_json(service):
+    for body in (GOOD, b" " * 50_000_000):
+        body = gzip.compress(body)
+        [status] = statuses(exchange(service, request(body, headers={"Content-Encoding": "gzip"})))
+        assert status == 422
+
+
+def chunked(*parts):
+    lines = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts)
+    return request(b"", headers={"Content-Length": None, "Transfer-Encoding": "chunked"}) + lines
+
+
+FRAMES = {
+    "in chunks": chunked(*(bytes([one]) for one in GOOD), b""),
+    "no last chunk": chunked(GOOD),
+    "a chunk of no size": chunked() + b"zz\r\n" + GOOD,
+    "a chunk below zero": chunked() + b"-5\r\n" + GOOD,
+    "a chunk without end": chunked() + b"f" * 400 + b"\r\n" + GOOD,
+    "a chunk too short": chunked() + b"5\r\n" + GOOD,
+    "long extensions": chunked() + b"5;" + b"x" * 100_000 + b"\r\n",
+    "both lengths": request(GOOD, headers={"Transfer-Encoding": "chunked"}),
+    "another coding": request(GOOD, headers={"Transfer-Encoding": "gzip, chunked"}),
+    "too long a length": request(GOOD, headers={"Content-Length": str(len(GOOD) + 10)}),
+    "too short a length": request(GOOD, headers={"Content-Length": "3"}),
+    "a length below zero": request(GOOD, headers={"Content-Length": "-1"}),
+    "a length in words": request(GOOD, headers={"Content-Length": "many"}),
+    "a length without end": request(GOOD, headers={"Content-Length": "9" * 100}),
+    "a petabyte": request(GOOD, headers={"Content-Length": str(10**15)}),
+    "two lengths": request(GOOD, headers={"Content-Length": f"3\r\nContent-Length: {len(GOOD)}"}),
+    "a header without a colon": request(headers={"X": "a\r\nhello"}),
+    "a folded header": request(headers={"X": "a\r\n b"}),
+    "NUL in a header": request(headers={"X": "a\x00b"}),
+    "a header without a name": request(headers={"": "a"}),
+    "an old version": request(version="HTTP/0.9"),
+    "no version": f"GET {PATH}\r\n\r\n".encode(),
+    "a version to come": request(version="HTTP/3.7"),
+    "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "TLS": bytes.fromhex("16030100f8010000f40303") + b"\x00" * 200,
+    "noise": random.Random(13).randbytes(5_000),
+    "nothing": b"",
+    "line ends": b"\r\n" * 10_000,
+    "a thousand at once": request(b"", "/health", "GET", {"Connection": "keep-alive"}) * 1_000,
+}
+
+
+@pytest.mark.parametrize("content", FRAMES.values(), ids=FRAMES)
+def test_what_is_no_proper_http_is_answered_or_refused(content, service):
+    assert set(statuses(exchange(service, content, patience=1))) <= {200, 400, 405, 408, 413, 422}
+
+
+METHODS = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "PATCH", "CONNECT", "PURGE", "BREW"]
+PATHS = [
+    PATH, "/", "/docs", "/redoc", "/openapi.json", "/health", "/ready", "/model", "/metrics",
+    "/static/page.js", "/static/", "/static/../app.py", "/static/..%2f..%2fapp.py", "/static/%00",
+    "/static/" + "a/" * 5_000, "/static/" + "x" * 300, "/static/CON", "/static/page.js%00.css",
+    "//", "/%00", "/%ff", "/%", "/%zz", "/\udcff", "/" + "x" * 50_000, "*", "test:80", "?", "#",
+    "http://other/health", "/health?" + "a&" * 20_000, "/documents/a%00b", "/documents/%2e%2e%2f",
+    "/documents/" + "%F0%9F%9A%B0" * 200, "/documents/%ed%a0%80", "/documents/a%0d%0ab", "/documents/",
+    "/history?steps=1&steps=2", "/history?unique_id=%00", "/history?steps=99999999999999999999999",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_any_method_on_any_path_is_answered_or_refused(method, service):
+    for path in PATHS:
+        answer = exchange(service, request(b"", path, method))
+        found = statuses(answer)
+        assert set(found) <= {200, 204, 307, 400, 404, 405, 422}, (path, answer[:500])
+        assert len(found) == 1 or (method, found) == ("CONNECT", []), (path, answer[:500])
+
+
+def test_ranges_of_a_file_do_not_multiply_it(service):
+    ranges = "bytes=" + ",".join(f"{n}-" for n in range(5_000))
+    headers = {"Range": ranges, "If-None-Match": '"x",' * 5_000}
+    answer = exchange(service, request(b"", "/static/page.js", "GET", headers))
+    assert set(statuses(answer)) <= {200, 206, 400, 416}
+    assert len(answer) < 1_000_000
+
+
+def test_a_head_that_does_not_end_is_cut_off(service):
+    before = memory_of(service)
+    for start in (b"GET /", b"GET / HTTP/1.1\r\nX: ", b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 9):
+        piece = b"X: y\r\n" if start.endswith(b"\n") else b"y"
+        content = start + piece * (50 * MAX_HEAD_BYTES // len(piece))
+        assert statuses(exchange(service, content)) in ([], [400])
+    assert memory_of(service) - before < MAX_GROWTH
+
+
+def test_clients_that_dawdle_are_cut_off_and_hold_up_nobody(service):
+    refused = request(b"x", headers={"Content-Length": "2000000"})  # and never the rest
+    kept = request(b"", "/health", "GET", {"Connection": "keep-alive"})
+    starts = [b"", b"G", b"GET / HTTP/1.1\r\nX: ", kept, kept + b"GET /"]
+
+    async def dawdle(start):
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        writer.write(start)
+        began = time.monotonic()
+        try:
+            while not reader.at_eof():
+                if start:
+                    writer.write(b"y" if start != kept else b"")
+                    await writer.drain()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(reader.read(1_000), 0.5)
+        except ConnectionError:
+            pass
+        writer.close()
+        return time.monotonic() - began
+
+    async def scenario():
+        dawdling = [asyncio.create_task(dawdle(start)) for start in starts * 20]
+        await asyncio.sleep(0.5)
+        start = time.monotonic()
+        await asyncio.to_thread(answer_of, service)
+        seconds = time.monotonic() - start
+        return seconds, await asyncio.gather(*dawdling)
+
+    seconds, lasted = asyncio.run(scenario())
+    assert seconds < HEAD_SECONDS / 2
+    assert max(lasted) < 2 * HEAD_SECONDS + SECONDS
+
+
+def test_abuse_from_all_sides_at_once_leaves_others_their_answers(service):
+    chance = random.Random(13)
+    hostile = [
+        *map(request, [body for body in BODIES.values() if len(body) < 500_000]),
+        *(content for content in FRAMES.values() if len(content) < 200_000),
+        *(request(b"", path, "GET") for path in PATHS),
+    ]
+
+    async def abuse():
+        for content in chance.choices(hostile, k=15):
+            reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+            try:
+                writer.write(content[: chance.randrange(1, len(content) + 2)])
+                if chance.random() < 0.5:
+                    answer = await asyncio.wait_for(reader.read(1_000_000), 1)
+                    assert set(statuses(answer)) <= {*range(200, 500), 503}
+            except (ConnectionError, TimeoutError):
+                pass
+            finally:
+                writer.close()
+
+    async def ask(client):
+        found = []
+        for _ in range(15):
+            answer = await client.post(f"{service.url}{PATH}", json=BODY)
+            found.append(answer.status_code)
+            if answer.status_code == 200:
+                assert answer.json() == expected
+        return found
+
+    async def scenario():
+        async with httpx.AsyncClient(timeout=SECONDS) as client:
+            *_, one, other = await asyncio.gather(
+                *(abuse() for _ in range(20)), ask(client), ask(client)
+            )
+        return [*one, *other]
+
+    expected = answer_of(service)
+    before = memory_of(service)
+    found = asyncio.run(scenario())
+    assert set(found) <= {200, 503}
+    assert found.count(200) > 0
+    assert memory_of(service) - before < MAX_GROWTH
