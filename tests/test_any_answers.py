@@ -93,6 +93,8 @@ def handed_over(route, answers):
         if value == []:
             return None
         first = value[0] if isinstance(value, list) else value
+        if first == PROMPTS[name]:  # it cannot be told from no answer, which is as good
+            continue
         is_number = isinstance(first, int | float) and not isinstance(first, bool)
         reached[name] = str(first) if is_number else first
     return reached
