@@ -57,8 +57,10 @@ def unharmed(service):
             entry = json.loads(line)
             assert entry["status"] < 500 or entry["status"] == 503, line
         else:
-            assert line[0].isalpha() and "Traceback" not in line, line
-        assert len(line) < 3_000 and line.isprintable(), line
+            assert line[0].isalpha(), line
+            assert "Traceback" not in line
+        assert len(line) < 3_000
+        assert line.isprintable(), line
 
 
 def answer_of(service):
@@ -133,7 +135,8 @@ def exchange(service, content, patience=SECONDS):
 
 def statuses(answer):
     """Return the statuses of answers, which tell nothing of the inside."""
-    assert b"Traceback" not in answer and b"File \"" not in answer
+    assert b"Traceback" not in answer
+    assert b'File "' not in answer
     return [int(one) for one in re.findall(rb"^HTTP/1\.1 (\d+)", answer, re.MULTILINE)]
 
 
@@ -192,7 +195,7 @@ HEADERS = {
     "HTTP/2": {"Connection": "Upgrade, HTTP2-Settings, close", "Upgrade": "h2c"},
     "no host": {"Host": None},
     "an odd host": {"Host": "[::1"},
-    "forwarded": {"X-Forwarded-For": "x" * 1_000, "Forwarded": "for=;;", "X-Forwarded-Proto": "\udcff"},
+    "forwarded": {"X-Forwarded-For": "x" * 1_000, "X-Forwarded-Proto": "\udcff"},
 }  # fmt: skip
 
 
@@ -259,7 +262,8 @@ PATHS = [
     "/static/" + "a/" * 5_000, "/static/" + "x" * 300, "/static/CON", "/static/page.js%00.css",
     "//", "/%00", "/%ff", "/%", "/%zz", "/\udcff", "/" + "x" * 50_000, "*", "test:80", "?", "#",
     "http://other/health", "/health?" + "a&" * 20_000, "/documents/a%00b", "/documents/%2e%2e%2f",
-    "/documents/" + "%F0%9F%9A%B0" * 200, "/documents/%ed%a0%80", "/documents/a%0d%0ab", "/documents/",
+    "/documents/" + "%F0%9F%9A%B0" * 200, "/documents/%ed%a0%80", "/documents/a%0d%0ab",
+    "/documents/",
     "/history?steps=1&steps=2", "/history?unique_id=%00", "/history?steps=99999999999999999999999",
 ]  # fmt: skip
 
@@ -293,7 +297,7 @@ def test_a_head_that_does_not_end_is_cut_off(service):
 def test_clients_that_dawdle_are_cut_off_and_hold_up_nobody(service):
     refused = request(b"x", headers={"Content-Length": "2000000"})  # and never the rest
     kept = request(b"", "/health", "GET", {"Connection": "keep-alive"})
-    starts = [b"", b"G", b"GET / HTTP/1.1\r\nX: ", kept, kept + b"GET /"]
+    starts = [b"", b"G", b"GET / HTTP/1.1\r\nX: ", kept, kept + b"GET /", refused]
 
     async def dawdle(start):
         reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
