@@ -188,7 +188,7 @@ LAUGHS = "a: &a [ha, ha, ha, ha, ha, ha, ha, ha]\n" + "".join(
     for before, name in zip("abcdefghijkl", "bcdefghijklm", strict=True)
 )
 MERGES = "a: &a {x: 1, y: 2}\n" + "".join(
-    f"{name}: &{name} {{<<: [{', '.join([f'*{before}'] * 8)}]}}\n"
+    f"{name}: &{name} {% raw %}{{<<: [{', '.join([f'*{before}'] * 8)}]}}{% endraw %}\n"
     for before, name in zip("abcdefghijkl", "bcdefghijklm", strict=True)
 )
 
