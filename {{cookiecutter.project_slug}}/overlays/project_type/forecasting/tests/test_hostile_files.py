@@ -53,7 +53,20 @@ NUMBERS = st.one_of(
     st.floats().map(repr),
     st.integers().map(str),
     st.sampled_from(
-        ["", "nan", "inf", "-Infinity", "1e309", "1e-400", "1,5", "1_0", "0x10", "1e30", "True", "½"]
+        [
+            "",
+            "nan",
+            "inf",
+            "-Infinity",
+            "1e309",
+            "1e-400",
+            "1,5",
+            "1_0",
+            "0x10",
+            "1e30",
+            "True",
+            "½",
+        ]
     ),
     st.sampled_from(["9" * 25, "-" + "9" * 400, "0." + "9" * 400]),
 )
@@ -115,7 +128,7 @@ def test_unaltered_files_are_prepared(prepare_file, dock):
 
 
 def check_values(blocks, rows, timezone):
-    """What was observed is in the file at that very moment, read in another way than the project's."""
+    """What was observed is in the file at that very moment, read by another library."""
     zone = ZoneInfo(timezone) if timezone else UTC
     given = set()
     for _, ts, hires, _, _ in rows:

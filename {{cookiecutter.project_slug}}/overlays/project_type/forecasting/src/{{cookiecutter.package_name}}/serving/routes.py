@@ -85,10 +85,7 @@ async def each_once(request: Request) -> None:
 
 
 @router.get(
-    "/history",
-    tags=["model"],
-    responses={**UNKNOWN, **REFUSALS},
-    dependencies=[Depends(each_once)],
+    "/history", tags=["model"], responses={**UNKNOWN, **REFUSALS}, dependencies=[Depends(each_once)]
 )
 async def history(
     model: Model, unique_id: str | None = None, steps: Annotated[int, Query(ge=0)] = 0
