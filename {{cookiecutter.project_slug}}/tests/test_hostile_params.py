@@ -1,5 +1,6 @@
 """Whatever params.yaml, `--set` or the environment hold: parameters, or a reason in plain words."""
 
+import itertools
 import math
 import re
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hostile import CRUMBS, altered, examples
+from hostile import CRUMBS, KNOWN, altered, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,6 @@ from {{cookiecutter.package_name}}.errors import UserError
 from {{cookiecutter.package_name}}.params import Params
 
 PREFIX = f"{config.__package__}_".upper()
-KNOWN = list(config._keys(Params))
 REASON = re.compile(rf"(params\.yaml|--set .*|{PREFIX}.*?): \S.*")
 SECONDS = 5  # of computing, that no file of this size may take
 TEXT = Path(__file__).resolve().parents[1].joinpath("params.yaml").read_bytes()
@@ -183,13 +183,14 @@ def test_any_text_for_an_override_is_accepted_or_refused(text):
     loaded([text])
 
 
-LAUGHS = "a: &a [ha, ha, ha, ha, ha, ha, ha, ha]\n" + "".join(
-    f"{name}: &{name} [{', '.join([f'*{before}'] * 8)}]\n"
-    for before, name in zip("abcdefghijkl", "bcdefghijklm", strict=True)
-)
-MERGES = "a: &a {x: 1, y: 2}\n" + "".join(
-    f"{name}: &{name} {% raw %}{{<<: [{', '.join([f'*{before}'] * 8)}]}}{% endraw %}\n"
-    for before, name in zip("abcdefghijkl", "bcdefghijklm", strict=True)
+NAMES = "abcdefghijklm"
+LAUGHS, MERGES = (
+    f"a: &a {first}\n"
+    + "".join(
+        f"{name}: &{name} {opening}{', '.join([f'*{before}'] * 8)}{closing}\n"
+        for before, name in itertools.pairwise(NAMES)
+    )
+    for first, opening, closing in (("[ha]", "[", "]"), ("{x: 1}", "{<<: [", "]}"))
 )
 
 
@@ -249,3 +250,52 @@ def test_a_place_of_more_than_a_line_is_refused(place):
             config.load(Params, [f"{key}={yaml.safe_dump(place)}"], {})
         reason = f"params.yaml: {key}: Value error, write a path or an address, in one line"
         assert str(error.value).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(f"{key}={text}" for key in ("seed", "data.source", "serve.log.sample") for text in (
+            "[" * 5_000, "9" * 5_000, f"0x{'f' * 5_000}", "2001-99-99", "&a [*a]", "!!int ''",
+            "\udce9",
+        )),
+        "data.source=~nosuchuser/x.csv", "data.source=" + "x" * 5_000, "=", "\n\n", "\x1b[2J=1",
+        "data.source=/", "data.source=/dev/zero", "data.source=..", "sed\n=1",
+    ],
+    ids=lambda text: ascii(text)[:30],
+)  # fmt: skip
+def test_the_program_itself_takes_or_refuses_it_in_plain_words(arguments):
+    command = [sys.executable, "-m", config.__package__, "params", "--set", arguments]
+    done = subprocess.run(command, capture_output=True, timeout=60)
+    err = done.stderr.decode()
+    assert done.stdout == b""
+    if done.returncode == 0:
+        assert err == ""
+        assert Path(".params.yaml").is_file()
+    else:
+        assert done.returncode == 1
+        lines = err.split("\n")
+        assert lines.pop() == ""
+        check_reasons([line.removeprefix("error: ") for line in lines], err)
+        assert all(line.startswith("error: ") for line in lines)
+        assert not Path(".params.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "wheel://", "wheel://-r==1/x", "://", "http://", "http://[::1/x.csv", "http://127.0.0.1:1/x.csv",
+        "nosuch://x.csv", "memory://x.csv", "file://", "file:///nowhere.csv", "zip://x.csv::no.zip",
+        "~nosuchuser/x.csv", ".", "..", "/", "/dev/null", "/dev/zero", "../../etc/passwd", "no.csv",
+        "folder.csv", "params.yaml", "*.csv", "x" * 300, "x" * 5_000 + ".csv", "\udce9.csv",
+        "no.zip",
+    ],
+    ids=lambda text: ascii(text)[:30],
+)  # fmt: skip
+def test_data_that_is_nowhere_is_refused_and_nothing_is_written(source, refusal):
+    Path("folder.csv").mkdir()
+    settings = [f"data.source={source}", "data.sha256=null"]
+    for line in refusal("data", *(part for one in settings for part in ("--set", one))):
+        assert line.startswith("error: data.source: ")
+        assert line.isprintable()
+    assert [path.name for path in Path().rglob("*") if path.is_file()] == ["params.yaml"]

@@ -38,6 +38,12 @@ def test_a_local_file_edited_in_place_changes_the_record(recorded, write_params)
     assert recorded()["data"] != before
 
 
+@pytest.mark.parametrize("source", [".", "..", "/", "/dev/zero", "~nosuchuser", "x" * 5_000])
+def test_what_can_be_no_data_is_not_read(source, recorded, write_params):
+    write_params({"data.source": source})
+    assert recorded()["data"]["local_files"] == {}
+
+
 def test_the_record_is_one_that_dvc_can_read_in_any_script(recorded, write_params):
     write_params({"data.source": "données/заметки.csv", "data.sha256": None})
     assert recorded()["data"]["source"] == "données/заметки.csv"

@@ -15,6 +15,9 @@ DATA = Path(__file__).parent / "data"
 # one route only, where two share a path.
 EXCLUDED_CHECKS = ["positive_data_acceptance", "allow_header_conformance"]
 
+# How many requests are made up for each route, so that there are 2,000.
+CASES_OF_A_ROUTE = 700
+
 # What only training installs, beyond what it does for every type.
 TRAINING = "datasketch ir_measures qdrant_client transformers"
 

@@ -310,6 +310,12 @@ def test_the_stored_history_can_be_asked_for(client, predictor):
     assert client.get("/history?unique_id=nowhere").status_code == 404
 
 
+def test_a_parameter_that_is_there_twice_is_refused(client):
+    answer = client.get("/history?steps=null&steps=3")
+    assert answer.status_code == 422
+    assert answer.json() == {"detail": [{"loc": ["query", "steps"], "msg": "is there twice"}]}
+
+
 @pytest.mark.parametrize(
     ("series", "more"),
     [

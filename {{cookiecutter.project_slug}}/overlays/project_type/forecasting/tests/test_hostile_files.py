@@ -128,7 +128,7 @@ def test_unaltered_files_are_prepared(prepare_file, dock):
 
 
 def check_values(blocks, rows, timezone):
-    """What was observed is in the file at that moment, read otherwise than the project does."""
+    """What was observed is in the file at that very moment, read by another library."""
     zone = ZoneInfo(timezone) if timezone else UTC
     given = set()
     for _, ts, hires, _, _ in rows:

@@ -11,6 +11,9 @@ from scipy.signal import lfilter
 # A history that fits the schema may still be too short, or irregular: then a 422 is right.
 EXCLUDED_CHECKS = ["positive_data_acceptance"]
 
+# How many requests are made up for each route, so that there are 2,000.
+CASES_OF_A_ROUTE = 1_000
+
 # What only training installs, beyond what it does for every type.
 TRAINING = "statsforecast tqdm"
 

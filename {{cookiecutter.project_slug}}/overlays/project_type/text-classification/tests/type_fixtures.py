@@ -12,6 +12,9 @@ NOTES = Path(__file__).parent / "data" / "notes.csv"
 
 EXCLUDED_CHECKS: list[str] = []  # of the API's schema
 
+# How many requests are made up for each route, so that there are 2,000.
+CASES_OF_A_ROUTE = 2_000
+
 # What only training installs, beyond what it does for every type.
 TRAINING = "accelerate cleanlab datasketch tqdm transformers"
 
