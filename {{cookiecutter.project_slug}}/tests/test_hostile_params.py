@@ -3,6 +3,8 @@
 import itertools
 import math
 import re
+import subprocess
+import sys
 import time
 import types
 import typing
