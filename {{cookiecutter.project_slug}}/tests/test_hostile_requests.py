@@ -133,7 +133,7 @@ def exchange(service, content, patience=SECONDS):
 
 def statuses(answer):
     """Return the statuses of answers, which tell nothing of the inside."""
-    assert b"Traceback" not in answer and b'File "' not in answer
+    assert b"Traceback" not in answer
     return [int(one) for one in re.findall(rb"^HTTP/1\.1 (\d+)", answer, re.MULTILINE)]
 
 
@@ -260,7 +260,8 @@ PATHS = [
     "//", "/%00", "/%ff", "/%", "/%zz", "/\udcff", "/" + "x" * 50_000, "*", "test:80", "?", "#",
     "http://other/health", "/health?" + "a&" * 20_000, "/documents/a%00b", "/documents/%2e%2e%2f",
     "/documents/" + "%F0%9F%9A%B0" * 200, "/documents/%ed%a0%80", "/documents/a%0d%0ab",
-    "/documents/", "/history?steps=1&steps=2", "/history?unique_id=%00", "/history?steps=99999999999999999999999",
+    "/documents/", "/history?steps=1&steps=2", "/history?unique_id=%00",
+    "/history?steps=99999999999999999999999",
 ]  # fmt: skip
 
 
