@@ -20,7 +20,8 @@ build/venv/requirements-docs.installed build/venv/requirements-review.installed:
 demo: build/venv/requirements.installed  ## from the prompts to a served answer: make demo TYPE=...
 	@$(BIN)/python scripts/demo.py $(TYPE)
 
-test: build/venv/requirements-test.installed  ## every test, the generated projects' own among them
+# What `make demo` needs is there before tests run it, twice at a time.
+test: build/venv/requirements.installed build/venv/requirements-test.installed  ## every test, the generated projects' own among them
 	@$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-fast: build/venv/requirements-test.installed  ## the tests that neither train nor install
