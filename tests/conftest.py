@@ -33,7 +33,7 @@ CONFIGURATION = json.loads((TEMPLATE / "cookiecutter.json").read_text("utf-8"))
 PROMPTS = {name: raw for name, raw in CONFIGURATION.items() if not name.startswith("_")}
 CHOICES = {name: raw for name, raw in PROMPTS.items() if isinstance(raw, list)}
 # What would make a command in a generated project use this test run's environment, or `make`.
-INHERITED = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTEST", "COV", "MAKE", "MFLAGS")
+INHERITED = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTEST", "COV", "MAKE", "MFLAGS", "ARGS")
 # What one worker runs, and no other at that time: what takes longest first, and whoever needs a
 # demo finds it made by then. Each is a part of a test's id.
 GROUPS = (
