@@ -183,6 +183,7 @@ EITHER = 'Value error, give either "query" or "document_id"'
         ({"query": "tap", "k": -(10**30)}, "body.k", "greater than or equal to 1"),
         ({"query": "tap", "k": 2.5}, "body.k", "integer"),
         ({"query": "tap", "k": None}, "body.k", "integer"),
+        ({"query": "tap", "k": True}, "body.k", "integer"),
         ([], "body", "dictionary"),
         (None, "body", "dictionary"),
         ("tap", "body", "dictionary"),

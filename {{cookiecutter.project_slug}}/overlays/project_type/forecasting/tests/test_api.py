@@ -270,6 +270,7 @@ def test_a_number_that_is_none_is_refused(number, client):
         {"h": 0},
         {"h": 481},
         {"h": 1.5},
+        {"h": True},
         {"level": [50]},
         {"level": 80},
         {"history": []},

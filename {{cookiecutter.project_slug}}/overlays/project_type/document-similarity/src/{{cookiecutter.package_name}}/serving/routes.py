@@ -39,7 +39,7 @@ class SearchRequest(BaseModel):
 
     query: Annotated[str, Field(min_length=1, max_length=10_000)] | None = None
     document_id: Id | None = None
-    k: Annotated[int, Field(ge=1, le=MAX_K)] = DEFAULT_K
+    k: Annotated[int, Field(strict=True, ge=1, le=MAX_K)] = DEFAULT_K
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "SearchRequest":

@@ -46,7 +46,7 @@ class Record(Ahead):
 class ForecastRequest(BaseModel):
     history: Annotated[list[Record], Field(min_length=1)] | None = None
     future: list[Ahead] = []
-    h: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
+    h: Annotated[int, Field(strict=True, ge=1, le=MAX_STEPS)] | None = None
     level: Annotated[list[Literal[80, 95]], Field(max_length=2)] = [80, 95]
 
 
