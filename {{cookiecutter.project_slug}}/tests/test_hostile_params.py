@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hostile import CRUMBS, KNOWN, altered, examples
+from hostile_fixtures import CRUMBS, KNOWN, altered, examples
 from hypothesis import given
 from hypothesis import strategies as st
 

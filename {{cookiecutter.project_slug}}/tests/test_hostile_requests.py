@@ -20,7 +20,7 @@ import httpx
 import psutil
 import pytest
 from api_fixtures import serving
-from hostile import TIMES
+from hostile_fixtures import TIMES
 from type_fixtures import CASES_OF_A_ROUTE, EXCLUDED_CHECKS, QUESTION
 
 from {{cookiecutter.package_name}}.serving.protocol import HEAD_SECONDS, MAX_HEAD_BYTES

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hostile import CRUMBS, altered, examples, prepared
+from hostile_fixtures import CRUMBS, altered, examples, prepared
 from hypothesis import given as with_examples
 from hypothesis import strategies as st
 from type_fixtures import make_hires

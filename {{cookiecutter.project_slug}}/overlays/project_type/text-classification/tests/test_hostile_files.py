@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hostile import CRUMBS, altered, examples, prepared
+from hostile_fixtures import CRUMBS, altered, examples, prepared
 from hypothesis import given as with_examples
 from hypothesis import strategies as st
 
