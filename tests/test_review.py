@@ -46,6 +46,7 @@ ALL = {one.id for one in review.CRITERIA}
 ASKED_FOR = {
     "pipeline.repeats",
     "endpoint.image_builds",
+    "endpoint.deploys",
     "endpoint.answers",
     "endpoint.live",
     "engineering.tests_pass",
@@ -999,8 +1000,9 @@ for name in {tools!r}:
         ({"engineering.lint_passes"}, {"tools": ["ruff", "pytest"]}),
         ({"endpoint.answers"}, {"refusal": 500}),
         ({"endpoint.image_builds"}, {"image": "import sys; sys.exit('no')"}),
+        ({"endpoint.deploys"}, {"deploy": '[[ "$DRY_RUN" == 1 ]] && exit 1'}),
     ],
-    ids=["all well", "other metrics", "tests fail", "types fail", "no refusal", "no image"],
+    ids=["all well", "metrics", "tests fail", "types fail", "no refusal", "no image", "no deploy"],
 )
 def test_asked_to_run_it_runs_all_in_a_copy(broken, change, project_copy, tmp_path, monkeypatch):
     metrics = json.loads(project_copy.read("reports/metrics.json"))
@@ -1014,6 +1016,8 @@ def test_asked_to_run_it_runs_all_in_a_copy(broken, change, project_copy, tmp_pa
     tools = change.get("tools", ["ruff", "mypy", "pytest"])
     write(project_copy, "scripts/setup_environment.py", SETUP.format(tools=tools))
     write(project_copy, "scripts/image.py", change.get("image", ""))
+    if "deploy" in change:
+        write(project_copy, "deploy/deploy.sh", change["deploy"])
     docker = tmp_path / "bin/docker"
     docker.parent.mkdir()
     docker.write_text("#!/bin/sh\n")

@@ -44,14 +44,14 @@ class Copy:
             self.root / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
         )
 
-    def run(self, *command: str) -> str | None:
+    def run(self, *command: str, **variables: str) -> str | None:
         """Run a command; return the end of what it printed if it failed, else None."""
         print(f"review: {' '.join(command)}", file=sys.stderr, flush=True)
         try:
             done = subprocess.run(
                 command,
                 cwd=self.root,
-                env=environment(),
+                env=environment(**variables),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -167,6 +167,19 @@ def _step(project: Project, *arguments: str) -> Finding:
     command = f"python {' '.join(arguments)}"
     fault = fault or copy.run(copy.python, *arguments)
     return judge([f"{command}: {fault}"] if fault else [], command, "Mend what it says.")
+
+
+@criterion("endpoint.deploys", "`make deploy` shows its commands, tried without effect", must=False)
+def deploys(project: Project) -> Finding:
+    if not project.has("deploy/deploy.sh"):
+        return Finding(NOT_ASKED, ["deploy/deploy.sh: not here"], "endpoint.target says what next.")
+    if not asked():
+        return Finding(NOT_ASKED, ["not run"], ASK)
+    copy, fault = piped(*_of(project))
+    command = ("bash", "deploy/deploy.sh")
+    fault = fault or copy.run(*command, DRY_RUN="1")
+    shown = f"DRY_RUN=1 {' '.join(command)}"
+    return judge([f"{shown}: {fault}"] if fault else [], shown, "Mend what it says.")
 
 
 @criterion("endpoint.answers", "the API answers, and refuses what does not fit")
