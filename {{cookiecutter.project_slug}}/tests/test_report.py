@@ -130,10 +130,11 @@ def test_the_headline_is_one_bold_sentence_with_the_numbers_that_were_measured(r
     ],
     ids=["worse", "perhaps worse", "perhaps better"],
 )
-def test_the_headline_hides_no_bad_result(run, metrics, difference, interval, said):
+def test_headline_and_results_hide_no_bad_result(run, metrics, difference, interval, said):
     versus = {**metrics["versus_best_baseline"], "difference": difference, "interval_95": interval}
     artifacts.write_json(artifacts.METRICS, {**metrics, "versus_best_baseline": versus})
     assert f": {said.format(versus['baseline'])}**" in reported(run, "headline")
+    assert f"**{'Better' if difference >= 0 else 'Worse'} in " in reported(run)
 
 
 def test_no_figure_is_shown_twice_and_none_is_left_out(run, metrics):

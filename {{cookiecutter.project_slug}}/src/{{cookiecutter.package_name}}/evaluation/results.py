@@ -37,8 +37,9 @@ def verdict(metrics: dict[str, Any]) -> str:
     versus = metrics["versus_best_baseline"]
     if versus is None:
         return metrics["not_measured"]
+    better = "Better" if versus["difference"] >= 0 else "Worse"
     return (
-        f"Better in {versus['metric'].replace('_', ' ')} than the best baseline, "
+        f"{better} in {versus['metric'].replace('_', ' ')} than the best baseline, "
         f"{versus['baseline']}, by {versus['difference']:+.3f} (paired bootstrap, "
         f"{interval(versus)})"
     )
