@@ -168,7 +168,7 @@ def test_the_reference_has_every_parameter(kind, reference, projects):
         ("forecasting", "data.past_columns"),
         ("document-similarity", "serve.retrieval null dense, bm25, hybrid, or null"),
         ("document-similarity", "index.exact_below 20000 integer, at least 0, at most"),
-        ("document-similarity", "passages: up to here each search compares with all of them"),
+        ("document-similarity", "passages: with fewer, each search compares with all of them"),
     ],
 )
 def test_the_reference_has_bounds_and_what_the_comments_say(kind, row, reference):
