@@ -1,6 +1,5 @@
 """What a stage costs: its time and memory, in a process of its own, on few rows and on many."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -9,6 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 PACKAGE = "{{ cookiecutter.package_name }}"
+# A process of its own, and small: the peak of a child counts from the memory of who starts it.
+STARTER = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(done.returncode)
+"""
 ROWS = (100_000, 1_000_000)
 MAX_TIMES = 1.3  # what a row may cost among the most rows, of what it costs among the fewest
 MAX_MEMORY_GB = 2
@@ -41,12 +47,13 @@ def run(verb: str, folder: Path, settings: dict[str, str]) -> tuple[float, int]:
     (folder / "params.yaml").write_bytes(Path("params.yaml").read_bytes())
     options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", PACKAGE, verb, *options], cwd=folder, stdout=subprocess.DEVNULL
+    done = subprocess.run(
+        [sys.executable, "-c", STARTER, sys.executable, "-m", PACKAGE, verb, *options],
+        cwd=folder,
+        stdout=subprocess.PIPE,
     )
-    _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
-    if status:
+    if done.returncode:
         sys.exit(f"error: {verb} failed; the line above says why")
     # In kilobytes, but on a Mac in bytes.
-    return seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return seconds, int(done.stdout) * (1 if sys.platform == "darwin" else 1024)

@@ -71,8 +71,9 @@ def test_the_data_stage_is_measured(configure, workspace):
     file = workspace / "folder" / "rows.csv"
     file.parent.mkdir()
     prepare.write_rows(file, 2_000, ["one", "two", "three", "four", "five"], ["a", "b"])
+    held = b"x" * 10**9  # what this process has is none of the stage's
     seconds, peak = measure.run("data", file.parent, {**prepare.SETTINGS, "data.source": file.name})
     assert len(pd.read_csv(file)) == 2_000
     assert (file.parent / "data" / "processed" / "manifest.json").is_file()
     assert 0.1 < seconds < 120
-    assert 50e6 < peak < 2e9
+    assert 50e6 < peak < len(held)
