@@ -225,16 +225,25 @@ def routes(kind, module):
 
 
 def bodies(kind):
-    """Yield the bodies and answers of the routes as they are declared, without their checks."""
+    """Yield the bodies and answers of the routes as they are declared, without their checks.
+
+    The numbers that they name come first.
+    """
     text, code = source(kind, "serving/routes.py")
-    yield "```python"
+    lines = []
     for one in code.body:
         if isinstance(one, ast.Assign) and ast.unparse(one.value).startswith("Annotated["):
-            yield ast.get_source_segment(text, one)
+            lines.append(ast.get_source_segment(text, one))
         elif isinstance(one, ast.ClassDef):
             fields = [field for field in one.body if isinstance(field, ast.AnnAssign)]
-            yield f"\nclass {one.name}({', '.join(map(ast.unparse, one.bases))}):"
-            yield from (f"    {ast.get_source_segment(text, field)}" for field in fields)
+            lines.append(f"\nclass {one.name}({', '.join(map(ast.unparse, one.bases))}):")
+            lines += [f"    {ast.get_source_segment(text, field)}" for field in fields]
+    named = set(re.findall(r"\w+", "\n".join(lines)))
+    known = [*source(kind, "serving/predictor.py")[1].body, *code.body]
+    numbers = [one for one in known if isinstance(getattr(one, "value", None), ast.Constant)]
+    yield "```python"
+    yield from (one for one in map(ast.unparse, numbers) if one.partition(" = ")[0] in named)
+    yield from lines
     yield "```"
 
 

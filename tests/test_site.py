@@ -209,6 +209,12 @@ def test_the_reference_has_every_route(kind, reference, projects):
             assert f"{method.upper()} {path}" in reference("routes")
 
 
+def test_the_reference_has_the_numbers_that_bodies_name(reference):
+    text = reference("routes")
+    for name in set(re.findall(r"\b(?:MAX|DEFAULT)_[A-Z]+|\bLARGEST\b", text)):
+        assert f"{name} = " in text
+
+
 @pytest.mark.parametrize("kind", PROJECT_TYPES)
 def test_the_patches_of_a_tutorial_fit_what_is_generated(kind, projects):
     patches = [content for language, content in blocks(kind) if language == "diff"]
