@@ -127,7 +127,8 @@ def finish(project):
     write(
         project,
         "tests/test_salutations.py",
-        "def test_it():\n    assert 1\n    assert 2\n    assert 3\n",
+        f"from {package}.data.salutations import step_1\n\n\ndef test_a_salutation_goes():\n"
+        "    assert step_1('1 letter') == ' letter'\n    assert step_1('a') == 'a'\n",
     )
     run(project, digest)
     commit(project, "Name the team instead of the tactic")
@@ -392,6 +393,44 @@ def improve(text):
     )
 
 
+def own_tests(text):
+    return lambda project: write(project, "tests/test_salutations.py", textwrap.dedent(text))
+
+
+def compared_with_the_worst(project):
+    """Publish the lead over the worst of the baselines for that over the best."""
+    metrics(
+        lambda m: m["versus_best_baseline"].update(baseline="majority class", difference=0.77654)
+    )(project)
+    edit(project, "README.md", r"\+0\.077", "+0.777")
+
+
+def squashed(project):
+    """Leave one commit, that of the template's files and all others."""
+    project.run("git", "checkout", "--quiet", "--orphan", "whole")
+    commit(project, "Start the project")
+
+
+def same_message(project):
+    for i in range(6):
+        write(project, "docs/letters.md", f"What letters look like, part {i}.\n")
+        commit(project, "Update all the files")
+
+
+def user_of_another_stage(project):
+    edit(project, "Dockerfile", r"^USER .*$", "", flags=re.M)
+    edit(project, "Dockerfile", r" AS build$", " AS build\nUSER 10001", flags=re.M)
+
+
+def committed(name, text):
+    def change(project):
+        write(project, name, text)
+        project.run("git", "add", "--force", name)
+        commit(project, "Keep the settings, because the server needs them")
+
+    return change
+
+
 def in_training(text):
     return locked(append(f"{PACKAGE}/training/loop.py", f"\n\n{text}\n"))
 
@@ -556,10 +595,37 @@ BREAKERS = {
         ),
     },
     "own_work.code": {"only comments in a test": no_code},
-    "own_work.tests": {"a copy": no_tests_of_its_own},
+    "own_work.tests": {
+        "a copy": no_tests_of_its_own,
+        "constants": own_tests(
+            """
+            def test_it(tmp_path):
+                assert 1
+                assert 2 > 1
+                assert "a" in "ab"
+            """
+        ),
+        "nothing asserted": own_tests(
+            """
+            from attack_tactic_classifier.data.salutations import step_1
+
+            def test_it():
+                step_1("a")
+                assert 1
+            """
+        ),
+        "the template's under another name": lambda p: write(
+            p,
+            "tests/test_salutations.py",
+            "A = 1\nB = 2\nC = 3\n"
+            + p.read("tests/test_config.py").replace("def test_", "def test_my_"),
+        ),
+    },
     "own_work.history": {
         "the first commit only": first_commit_only,
         "empty commits": empty_commits,
+        "one commit": squashed,
+        "one message": same_message,
     },
     "own_work.data": {
         "the template's": locked(

@@ -172,17 +172,23 @@ class Project:
             for name in files
         }
 
-    def own(self, name: str) -> tuple[int, int]:
-        """Return how many lines of a file were added, and how many removed, since generation.
+    def before(self, name: str) -> Counter[str]:
+        """Return the hashes of the lines that a file was generated with.
 
-        Of a new file that is mostly a generated one under another name, only the rest is added.
+        Of a new file that is mostly a generated one under another name, they are that one's.
         """
-        now = origin.lines(self.text(name), name)
         if name in self._generated:
-            before = self._generated[name]
-            return (now - before).total(), (before - now).total()
-        rest = min(((now - one).total() for one in self._generated.values()), default=0)
-        return rest if rest < now.total() / 2 else now.total(), 0
+            return self._generated[name]
+        now = origin.lines(self.text(name), name)
+        rest = {(now - one).total(): one for one in self._generated.values()}
+        least = min(rest, default=0)
+        return rest.get(least, now) if least < now.total() / 2 else Counter()
+
+    def own(self, name: str) -> tuple[int, int]:
+        """Return how many lines of a file were added, and how many removed, since generation."""
+        now, before = origin.lines(self.text(name), name), self.before(name)
+        gone = (before - now).total() if name in self._generated else 0
+        return (now - before).total(), gone
 
     def of_the_template(self, text: str, prose: str = "README.md") -> float:
         """Return which share of a text's words stands in the prose that was generated, 0 to 1."""
