@@ -513,6 +513,7 @@ BREAKERS = {
     "evaluation.metrics": {
         "no macro-F1": metrics(lambda m: m["model"].pop("ece")),
         "no interval": metrics(lambda m: m.update(intervals_95={})),
+        "an interval of something else": metrics(lambda m: m["intervals_95"].pop("macro_f1")),
         "no number": metrics(lambda m: m["model"].update(ece=float("nan"))),
         "one baseline": metrics(lambda m: m["baselines"].pop("majority class")),
     },
@@ -521,9 +522,11 @@ BREAKERS = {
             lambda m: m["versus_best_baseline"].update(interval_95=[-0.05, 0.1])
         ),
         "no reason": no_reason,
+        "the worst of them": compared_with_the_worst,
     },
     "endpoint.image": {
         "root": lambda p: edit(p, "Dockerfile", r"^USER .*$", "USER root", flags=re.M),
+        "a user of another stage": user_of_another_stage,
         "latest": lambda p: edit(p, "Dockerfile", r"python:\S+", "python:latest"),
         "no healthcheck": lambda p: edit(p, "Dockerfile", r"HEALTHCHECK", "HEALTHCHECK  NONE #"),
     },
@@ -538,11 +541,19 @@ BREAKERS = {
         "no address": lambda p: edit(p, "README.md", r"https://letters\.example", "soon")
     },
     "readme.sections": {
-        "no limits": lambda p: edit(p, "README.md", r"^## Limits$", "## L", flags=re.M)
+        "no limits": lambda p: edit(p, "README.md", r"^## Limits$", "## L", flags=re.M),
+        "nothing in it": lambda p: edit(
+            p,
+            "README.md",
+            r"(?<=^## Methodology\n).*?(?=^## )",
+            "<!-- soon -->\n",
+            flags=re.M | re.S,
+        ),
     },
     "readme.own_words": {
         "the template's": template_words,
         "too few": improve("More data, and a larger model."),
+        "said elsewhere": improve(textwrap.dedent(AUTHORS["Trade-offs"])),
         "said again": improve("More data, and a larger model. " * 20),
     },
     "readme.numbers": {
@@ -553,11 +564,29 @@ BREAKERS = {
     },
     "readme.figures": {"gone": remove("reports/figures/comparison.png")},
     "engineering.tests": {"nearly none": few_tests},
-    "engineering.lint": {"no Python": lambda p: write(p, "scripts/broken.py", "def f(:\n")},
+    "engineering.lint": {
+        "no Python": lambda p: write(p, "scripts/broken.py", "def f(:\n"),
+        "not checked": lambda p: write(p, "scripts/fetch.py", "# ruff: noqa\nimport os\n"),
+        "no types": locked(
+            lambda p: edit(
+                p, "pyproject.toml", r"\[tool.mypy\]", "[tool.mypy]\nignore_errors = true"
+            )
+        ),
+    },
     "engineering.ci": {
         "no tests": lambda p: edit(
             p, ".github/workflows/ci.yml", r"- run: make test", "- run: echo make test"
-        )
+        ),
+        "may fail": lambda p: edit(
+            p,
+            ".github/workflows/ci.yml",
+            r"- run: make test$",
+            "- run: make test || true",
+            flags=re.M,
+        ),
+        "no pull request": lambda p: edit(
+            p, ".github/workflows/ci.yml", r"^  pull_request:", "  # pull_request:", flags=re.M
+        ),
     },
     "engineering.secrets": {
         "a key": lambda p: write(p, "scripts/keys.py", 'KEY = "AKIA' + "A1B2" * 4 + '"\n'),

@@ -158,6 +158,18 @@ class Project:
         sections = dict(zip(names, parts[0::2], strict=True))
         return {name: body.replace("\0", "#") for name, body in sections.items()}
 
+    def section(self, name: str) -> str:
+        """Return what stands under a heading that begins with a name, after numbers and emoji."""
+        plain = ((re.sub(r"^[\W\d_]+", "", key), body) for key, body in self.readme.items())
+        start = name.casefold()
+        return next((body for key, body in plain if key.casefold().startswith(start)), "")
+
+    def at(self, name: str, pattern: str) -> str:
+        """Return a file's name with the number of the first line that a pattern finds, if any."""
+        rows = enumerate(self.text(name).splitlines(), 1)
+        row = next((row for row, line in rows if re.search(pattern, line)), None)
+        return f"{name}:{row}" if row else name
+
     @cached_property
     def history(self) -> History | None:
         """What git has, or None without git or a repository here."""
