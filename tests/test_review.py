@@ -596,6 +596,7 @@ BREAKERS = {
         "no quotes": lambda p: write(p, "scripts/a.sh", "export API_KEY=a1b2c3d4e5f6g7h8\n"),
         "a file": lambda p: write(p, ".env", "A=1\n"),
         "a file of another name": lambda p: write(p, "deploy/production.env", "A=1\n"),
+        "a file that is ignored too late": committed(".env", "A=1\n"),
     },
     "engineering.large_files": {"in the past": large_file},
     "engineering.pickles": {
@@ -710,6 +711,69 @@ def test_ordinary_code_is_not_refused(project_copy):
         project_copy
     )
     assert not_met(project_copy) == set()
+
+
+def test_other_ways_to_write_it_are_not_refused(project_copy):
+    """Another language, headings with numbers, anchors, an ignored file, a loop of DVC's."""
+    project = project_copy
+    statement("Ein Dienst, der Briefe liest, damit niemand neun Tage auf eine Antwort wartet.")(
+        project
+    )
+    metrics(lambda m: m["versus_best_baseline"].update(interval_95=[-0.05, 0.1]))(project)
+    reason = (
+        "Die Baseline ist kaum zu schlagen, weil meist ein einziges Wort genügt, "
+        "das allein schon das Amt verrät."
+    )
+    edit(project, "README.md", "^## Limits$", f"## 4. Limits und Grenzen\n\n{reason}", flags=re.M)
+    edit(project, "README.md", "^## Trade-offs$", "## ⚖️ Trade-offs", flags=re.M)
+    edit(project, "data/README.md", "## Terms", "## Lizenz")
+    edit(project, "params.yaml", "^seed: 13", "seed: &seed 13\nfolds: {seed: *seed}", flags=re.M)
+    write(project, ".github/workflows/README.md", "What runs when.\n")
+    append(".gitignore", ".env\nhtmlcov/\n")(project)
+    write(project, ".env", "API_KEY=a1b2c3d4e5f6g7h8\n")
+    write(project, "htmlcov/index.html", "<p>of no author's</p>\n")
+    lock(project)
+    loop = "\n  plots:\n    foreach: [a, b]\n    do:\n      cmd: python -m plots ${item}\n"
+    append("dvc.yaml", loop)(project)
+    stages = "".join(f"  plots@{one}:\n    cmd: python -m plots {one}\n" for one in "ab")
+    edit(project, "dvc.lock", "^stages:\n", f"stages:\n{stages}", flags=re.M)
+    assert not_met(project) == set()
+    assert not {".env", "htmlcov/index.html"} & {*review.Project(project.path).files}
+
+
+def test_a_test_in_an_existing_file_counts_where_it_stands(project_copy):
+    remove("tests/test_salutations.py")(project_copy)
+    name = "tests/test_config.py"
+    line = project_copy.read(name).count("\n") + 3
+    body = "    (tmp_path / 'a').mkdir()\n    assert [*tmp_path.iterdir()]\n"
+    append(name, f"\n\ndef test_mine(tmp_path):\n{body}")(project_copy)
+    seen = review.Project(project_copy.path)
+    seen = review.Project(project_copy.path, seen.data(".generated.json"))
+    assert review.own_work.tests(seen).evidence == [f"{name}:{line}: 1 tests"]
+
+
+def test_evidence_says_the_line(project_copy):
+    statement("Letters classifier.")(project_copy)
+    improve("More data.")(project_copy)
+    seen = review.Project(project_copy.path)
+    seen = review.Project(project_copy.path, seen.data(".generated.json"))
+    found = {one.id: finding.evidence[0] for one, finding in review.findings(seen)}
+    for id, name, text in (
+        ("problem.statement", "pyproject.toml", "description ="),
+        ("readme.own_words", "README.md", "## What to improve"),
+        ("endpoint.image", "Dockerfile", "USER "),
+    ):
+        row = next(
+            i
+            for i, line in enumerate(project_copy.read(name).splitlines(), 1)
+            if line.startswith(text)
+        )
+        assert found[id].startswith(f"{name}:{row}"), found[id]
+
+
+def test_a_console_may_lack_characters(project_copy):
+    done = run_script(project_copy.path, PYTHONUTF8="0", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_lines_that_every_module_has_count_in_a_new_one(project_copy):

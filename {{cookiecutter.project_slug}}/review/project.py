@@ -5,6 +5,7 @@ references with settings of our own, because a repository's settings can name co
 """
 
 import ast
+import contextlib
 import json
 import os
 import re
@@ -27,6 +28,7 @@ from . import origin
 
 MAX_BYTES = 5_000_000
 MAX_FILES = 20_000
+MAX_ALIASES = 12  # in one file; within each other, they make at most 81 copies
 MAX_FROM_GIT = 50_000_000
 MAX_SECONDS = 60  # that git may take for one answer
 MADE_BY_RUNS = ("data/raw/", "data/processed/", "models/", "changes/", "predictions/", "mlruns/")
@@ -38,11 +40,15 @@ IGNORED = re.compile(
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases: nine lines of them can stand for gigabytes."""
+    """YAML with few aliases of short texts: nine lines of many can stand for gigabytes."""
+
+    aliases = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not read here")
+            self.aliases += 1
+            if self.aliases > MAX_ALIASES or self.peek_event().start_mark.index > 20_000:
+                raise yaml.YAMLError("more aliases than are read here")
         return super().compose_node(parent, index)
 
 
@@ -62,6 +68,7 @@ class History:
     commits: list[Commit]
     files: dict[str, int]  # of the newest commit, with their bytes
     ever: dict[str, int]  # of all its commits
+    ignored: set[str]  # what lies here, and .gitignore keeps out
 
 
 @dataclass(frozen=True)
@@ -73,9 +80,10 @@ class Project:
 
     @cached_property
     def files(self) -> list[str]:
-        """The names, with slashes, of the files that somebody wrote and of reports; no links.
+        """The names, with slashes, of the files that somebody wrote and of reports.
 
-        Raises OSError if there are too many.
+        Neither links nor what .gitignore names: nobody who clones it gets that. Raises OSError if
+        there are too many.
         """
         found: list[str] = []
         for folder, folders, names in os.walk(self.root):
@@ -86,7 +94,7 @@ class Project:
             found += [here + name for name in names if _is_plain(os.path.join(folder, name))]
             if len(found) > MAX_FILES:
                 raise OSError(f"{self.root}: more than {MAX_FILES:,} files")
-        return sorted(found)
+        return sorted({*found} - (self.history.ignored if self.history else set()))
 
     def has(self, name: str) -> bool:
         """Tell whether there is such a file, inside of the project and no link."""
@@ -327,6 +335,11 @@ def read_history(root: Path) -> History | None:
                 "--batch-check=%(objectname) %(objecttype) %(objectsize)",
             )
             sizes = git("cat-file", *every)
+            place = ("-C", str(root), "--work-tree", str(root))
+            listed = ("--others", "--ignored", "--exclude-standard", "-z")
+            ignored = ""
+            with contextlib.suppress(subprocess.SubprocessError):  # too many of them
+                ignored = git(*place, "ls-files", *listed)
         except (subprocess.SubprocessError, OSError):
             return None
     entries = [entry.split("\n", 3) for entry in log.split("\0") if entry.count("\n") > 2]
@@ -343,7 +356,7 @@ def read_history(root: Path) -> History | None:
     bytes_of = {sha: int(size) for sha, kind, size in rows_of if kind == "blob"}
     named = (line.split(" ", 1) for line in objects.splitlines() if " " in line)
     ever = {name: bytes_of[sha] for sha, name in named if sha in bytes_of}
-    return History(commits, files, ever)
+    return History(commits, files, ever, {*ignored.split("\0")} - {*files})
 
 
 def _head(git: Path) -> str | None:
