@@ -624,7 +624,12 @@ BREAKERS = {
             p, "data/README.md", p.run("git", "show", f"{first(p)}:data/README.md").stdout
         ),
     },
-    "own_work.code": {"only comments in a test": no_code},
+    "own_work.code": {
+        "only comments in a test": no_code,
+        "one line again and again": locked(
+            lambda p: write(p, f"{PACKAGE}/data/salutations.py", "LETTERS = 1\n" * 100)
+        ),
+    },
     "own_work.tests": {
         "a copy": no_tests_of_its_own,
         "constants": own_tests(
@@ -728,6 +733,8 @@ def test_other_ways_to_write_it_are_not_refused(project_copy):
     edit(project, "README.md", "^## Trade-offs$", "## ⚖️ Trade-offs", flags=re.M)
     edit(project, "data/README.md", "## Terms", "## Lizenz")
     edit(project, "params.yaml", "^seed: 13", "seed: &seed 13\nfolds: {seed: *seed}", flags=re.M)
+    figure = "reports/figures/comparison.png"
+    edit(project, "README.md", rf"!\[it\]\({figure}\)", f'<img width="600" src="{figure}">')
     write(project, ".github/workflows/README.md", "What runs when.\n")
     append(".gitignore", ".env\nhtmlcov/\n")(project)
     write(project, ".env", "API_KEY=a1b2c3d4e5f6g7h8\n")
@@ -794,6 +801,13 @@ def test_a_shallow_clone_has_a_history(project_copy, tmp_path):
     assert [commit.subject for commit in history.commits] == [
         "Describe letters, because their form decides what is cut off"
     ]
+
+
+def test_a_clone_on_windows_has_the_locked_code(project_copy, tmp_path):
+    clone = tmp_path / "clone"
+    settings = ("-c", "core.autocrlf=true")
+    project_copy.run("git", "clone", "--quiet", *settings, project_copy.path.as_uri(), str(clone))
+    assert verdicts(BakedProject(clone))["pipeline.lock"] == "met"
 
 
 def git_bomb(project):

@@ -63,17 +63,19 @@ def code(project: Project) -> Finding:
     if not part(project.record, "files"):
         return Finding(NOT_YET, [UNKNOWN], FROM)
     rows = [row for row in changed_files(project) if is_work(row["file"])]
-    count = sum(row["added"] for row in rows)
+    names = [row["file"] for row in rows]
+    # A line that is repeated is written once.
+    count = sum(len(lines(project.text(name), name) - project.before(name)) for name in names)
     evidence = [f"{row['file']}: {row['kind']}, +{row['added']} −{row['removed']}" for row in rows]
     if not count:
         found = ["no line of code was added to what the template generated"]
         return Finding(NOT_YET, found, "Change what your problem needs: features, model, checks.")
     if count < ENOUGH_LINES:
-        found = [f"{count} lines of code added", *evidence]
+        found = [f"{count} different lines of code added", *evidence]
         return Finding(
             PARTLY, found, "Go on: what does your data need that the template's did not?"
         )
-    return Finding(MET, [f"{count} lines of code added", *evidence])
+    return Finding(MET, [f"{count} different lines of code added", *evidence])
 
 
 @criterion("own_work.tests", "tests of the author's own, beyond the template's")

@@ -12,7 +12,7 @@ SECTIONS = ("Results", "Data", "Methodology", "Trade-offs", "Limits", "What to i
 AUTHORS = ("Why this problem", "Trade-offs", "What to improve")
 ENOUGH_WORDS = 40
 TEMPLATES = 0.25  # of the words: what a synonym in every fourth leaves
-IMAGE = re.compile(r"!\[[^\[\]]*\]\(([^)\s]+)")
+IMAGE = re.compile(r"(?:!\[[^\[\]]*\]\(|<img\s[^<>]*?src=\")([^)\s\"]+)")
 NAMES = (
     r"accuracy|(?:macro[- ]?)?f1(?:[- ]score)?|ece|mape|wape|mase|rmse"
     r"|ndcg@10|mrr@10|recall@10|recall@100"
