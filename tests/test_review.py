@@ -127,7 +127,8 @@ def finish(project):
     write(
         project,
         "tests/test_salutations.py",
-        "def test_it():\n    assert 1\n    assert 2\n    assert 3\n",
+        f"from {package}.data.salutations import step_1\n\n\ndef test_a_salutation_goes():\n"
+        "    assert step_1('1 letter') == ' letter'\n    assert step_1('a') == 'a'\n",
     )
     run(project, digest)
     commit(project, "Name the team instead of the tactic")
@@ -392,6 +393,44 @@ def improve(text):
     )
 
 
+def own_tests(text):
+    return lambda project: write(project, "tests/test_salutations.py", textwrap.dedent(text))
+
+
+def compared_with_the_worst(project):
+    """Publish the lead over the worst of the baselines for that over the best."""
+    metrics(
+        lambda m: m["versus_best_baseline"].update(baseline="majority class", difference=0.77654)
+    )(project)
+    edit(project, "README.md", r"\+0\.077", "+0.777")
+
+
+def squashed(project):
+    """Leave one commit, that of the template's files and all others."""
+    project.run("git", "checkout", "--quiet", "--orphan", "whole")
+    commit(project, "Start the project")
+
+
+def same_message(project):
+    for i in range(6):
+        write(project, "docs/letters.md", f"What letters look like, part {i}.\n")
+        commit(project, "Update all the files")
+
+
+def user_of_another_stage(project):
+    edit(project, "Dockerfile", r"^USER .*$", "", flags=re.M)
+    edit(project, "Dockerfile", r" AS build$", " AS build\nUSER 10001", flags=re.M)
+
+
+def committed(name, text):
+    def change(project):
+        write(project, name, text)
+        project.run("git", "add", "--force", name)
+        commit(project, "Keep the settings, because the server needs them")
+
+    return change
+
+
 def in_training(text):
     return locked(append(f"{PACKAGE}/training/loop.py", f"\n\n{text}\n"))
 
@@ -474,6 +513,7 @@ BREAKERS = {
     "evaluation.metrics": {
         "no macro-F1": metrics(lambda m: m["model"].pop("ece")),
         "no interval": metrics(lambda m: m.update(intervals_95={})),
+        "an interval of something else": metrics(lambda m: m["intervals_95"].pop("macro_f1")),
         "no number": metrics(lambda m: m["model"].update(ece=float("nan"))),
         "one baseline": metrics(lambda m: m["baselines"].pop("majority class")),
     },
@@ -482,9 +522,11 @@ BREAKERS = {
             lambda m: m["versus_best_baseline"].update(interval_95=[-0.05, 0.1])
         ),
         "no reason": no_reason,
+        "the worst of them": compared_with_the_worst,
     },
     "endpoint.image": {
         "root": lambda p: edit(p, "Dockerfile", r"^USER .*$", "USER root", flags=re.M),
+        "a user of another stage": user_of_another_stage,
         "latest": lambda p: edit(p, "Dockerfile", r"python:\S+", "python:latest"),
         "no healthcheck": lambda p: edit(p, "Dockerfile", r"HEALTHCHECK", "HEALTHCHECK  NONE #"),
     },
@@ -499,11 +541,19 @@ BREAKERS = {
         "no address": lambda p: edit(p, "README.md", r"https://letters\.example", "soon")
     },
     "readme.sections": {
-        "no limits": lambda p: edit(p, "README.md", r"^## Limits$", "## L", flags=re.M)
+        "no limits": lambda p: edit(p, "README.md", r"^## Limits$", "## L", flags=re.M),
+        "nothing in it": lambda p: edit(
+            p,
+            "README.md",
+            r"(?<=^## Methodology\n).*?(?=^## )",
+            "<!-- soon -->\n",
+            flags=re.M | re.S,
+        ),
     },
     "readme.own_words": {
         "the template's": template_words,
         "too few": improve("More data, and a larger model."),
+        "said elsewhere": improve(textwrap.dedent(AUTHORS["Trade-offs"])),
         "said again": improve("More data, and a larger model. " * 20),
     },
     "readme.numbers": {
@@ -514,11 +564,29 @@ BREAKERS = {
     },
     "readme.figures": {"gone": remove("reports/figures/comparison.png")},
     "engineering.tests": {"nearly none": few_tests},
-    "engineering.lint": {"no Python": lambda p: write(p, "scripts/broken.py", "def f(:\n")},
+    "engineering.lint": {
+        "no Python": lambda p: write(p, "scripts/broken.py", "def f(:\n"),
+        "not checked": lambda p: write(p, "scripts/fetch.py", "# ruff: noqa\nimport os\n"),
+        "no types": locked(
+            lambda p: edit(
+                p, "pyproject.toml", r"\[tool.mypy\]", "[tool.mypy]\nignore_errors = true"
+            )
+        ),
+    },
     "engineering.ci": {
         "no tests": lambda p: edit(
             p, ".github/workflows/ci.yml", r"- run: make test", "- run: echo make test"
-        )
+        ),
+        "may fail": lambda p: edit(
+            p,
+            ".github/workflows/ci.yml",
+            r"- run: make test$",
+            "- run: make test || true",
+            flags=re.M,
+        ),
+        "no pull request": lambda p: edit(
+            p, ".github/workflows/ci.yml", r"^  pull_request:", "  # pull_request:", flags=re.M
+        ),
     },
     "engineering.secrets": {
         "a key": lambda p: write(p, "scripts/keys.py", 'KEY = "AKIA' + "A1B2" * 4 + '"\n'),
@@ -528,6 +596,7 @@ BREAKERS = {
         "no quotes": lambda p: write(p, "scripts/a.sh", "export API_KEY=a1b2c3d4e5f6g7h8\n"),
         "a file": lambda p: write(p, ".env", "A=1\n"),
         "a file of another name": lambda p: write(p, "deploy/production.env", "A=1\n"),
+        "a file that is ignored too late": committed(".env", "A=1\n"),
     },
     "engineering.large_files": {"in the past": large_file},
     "engineering.pickles": {
@@ -555,11 +624,43 @@ BREAKERS = {
             p, "data/README.md", p.run("git", "show", f"{first(p)}:data/README.md").stdout
         ),
     },
-    "own_work.code": {"only comments in a test": no_code},
-    "own_work.tests": {"a copy": no_tests_of_its_own},
+    "own_work.code": {
+        "only comments in a test": no_code,
+        "one line again and again": locked(
+            lambda p: write(p, f"{PACKAGE}/data/salutations.py", "LETTERS = 1\n" * 100)
+        ),
+    },
+    "own_work.tests": {
+        "a copy": no_tests_of_its_own,
+        "constants": own_tests(
+            """
+            def test_it(tmp_path):
+                assert 1
+                assert 2 > 1
+                assert "a" in "ab"
+            """
+        ),
+        "nothing asserted": own_tests(
+            """
+            from attack_tactic_classifier.data.salutations import step_1
+
+            def test_it():
+                step_1("a")
+                assert 1
+            """
+        ),
+        "the template's under another name": lambda p: write(
+            p,
+            "tests/test_salutations.py",
+            "A = 1\nB = 2\nC = 3\n"
+            + p.read("tests/test_config.py").replace("def test_", "def test_my_"),
+        ),
+    },
     "own_work.history": {
         "the first commit only": first_commit_only,
         "empty commits": empty_commits,
+        "one commit": squashed,
+        "one message": same_message,
     },
     "own_work.data": {
         "the template's": locked(
@@ -617,6 +718,71 @@ def test_ordinary_code_is_not_refused(project_copy):
     assert not_met(project_copy) == set()
 
 
+def test_other_ways_to_write_it_are_not_refused(project_copy):
+    """Another language, headings with numbers, anchors, an ignored file, a loop of DVC's."""
+    project = project_copy
+    statement("Ein Dienst, der Briefe liest, damit niemand neun Tage auf eine Antwort wartet.")(
+        project
+    )
+    metrics(lambda m: m["versus_best_baseline"].update(interval_95=[-0.05, 0.1]))(project)
+    reason = (
+        "Die Baseline ist kaum zu schlagen, weil meist ein einziges Wort genügt, "
+        "das allein schon das Amt verrät."
+    )
+    edit(project, "README.md", "^## Limits$", f"## 4. Limits und Grenzen\n\n{reason}", flags=re.M)
+    edit(project, "README.md", "^## Trade-offs$", "## ⚖️ Trade-offs", flags=re.M)
+    edit(project, "data/README.md", "## Terms", "## Lizenz")
+    edit(project, "params.yaml", "^seed: 13", "seed: &seed 13\nfolds: {seed: *seed}", flags=re.M)
+    figure = "reports/figures/comparison.png"
+    edit(project, "README.md", rf"!\[it\]\({figure}\)", f'<img width="600" src="{figure}">')
+    write(project, ".github/workflows/README.md", "What runs when.\n")
+    append(".gitignore", ".env\nhtmlcov/\n")(project)
+    write(project, ".env", "API_KEY=a1b2c3d4e5f6g7h8\n")
+    write(project, "htmlcov/index.html", "<p>of no author's</p>\n")
+    lock(project)
+    loop = "\n  plots:\n    foreach: [a, b]\n    do:\n      cmd: python -m plots ${item}\n"
+    append("dvc.yaml", loop)(project)
+    stages = "".join(f"  plots@{one}:\n    cmd: python -m plots {one}\n" for one in "ab")
+    edit(project, "dvc.lock", "^stages:\n", f"stages:\n{stages}", flags=re.M)
+    assert not_met(project) == set()
+    assert not {".env", "htmlcov/index.html"} & {*review.Project(project.path).files}
+
+
+def test_a_test_in_an_existing_file_counts_where_it_stands(project_copy):
+    remove("tests/test_salutations.py")(project_copy)
+    name = "tests/test_config.py"
+    line = project_copy.read(name).count("\n") + 3
+    body = "    (tmp_path / 'a').mkdir()\n    assert [*tmp_path.iterdir()]\n"
+    append(name, f"\n\ndef test_mine(tmp_path):\n{body}")(project_copy)
+    seen = review.Project(project_copy.path)
+    seen = review.Project(project_copy.path, seen.data(".generated.json"))
+    assert review.own_work.tests(seen).evidence == [f"{name}:{line}: 1 tests"]
+
+
+def test_evidence_says_the_line(project_copy):
+    statement("Letters classifier.")(project_copy)
+    improve("More data.")(project_copy)
+    seen = review.Project(project_copy.path)
+    seen = review.Project(project_copy.path, seen.data(".generated.json"))
+    found = {one.id: finding.evidence[0] for one, finding in review.findings(seen)}
+    for id, name, text in (
+        ("problem.statement", "pyproject.toml", "description ="),
+        ("readme.own_words", "README.md", "## What to improve"),
+        ("endpoint.image", "Dockerfile", "USER "),
+    ):
+        row = next(
+            i
+            for i, line in enumerate(project_copy.read(name).splitlines(), 1)
+            if line.startswith(text)
+        )
+        assert found[id].startswith(f"{name}:{row}"), found[id]
+
+
+def test_a_console_may_lack_characters(project_copy):
+    done = run_script(project_copy.path, PYTHONUTF8="0", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_lines_that_every_module_has_count_in_a_new_one(project_copy):
     write(
         project_copy,
@@ -635,6 +801,13 @@ def test_a_shallow_clone_has_a_history(project_copy, tmp_path):
     assert [commit.subject for commit in history.commits] == [
         "Describe letters, because their form decides what is cut off"
     ]
+
+
+def test_a_clone_on_windows_has_the_locked_code(project_copy, tmp_path):
+    clone = tmp_path / "clone"
+    settings = ("-c", "core.autocrlf=true")
+    project_copy.run("git", "clone", "--quiet", *settings, project_copy.path.as_uri(), str(clone))
+    assert verdicts(BakedProject(clone))["pipeline.lock"] == "met"
 
 
 def git_bomb(project):

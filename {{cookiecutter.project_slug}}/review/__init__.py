@@ -4,8 +4,10 @@ It reads; it runs code of the project's only where RUN=1 asks for it, and the ne
 ONLINE=1. What the template generated is known from `.generated.json`.
 """
 
+import io
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,8 @@ def review(root: Path, record: dict[str, Any] | None = None, notes: tuple[str, .
     project = Project(root, project.data(RECORD) if record is None else record)
     found = findings(project)
     missing = render.failed(found)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the console may lack characters
+        sys.stdout.reconfigure(errors="replace")
     print(render.table(found))
     _write(project, "review.md", render.report(project, found, list(notes)))
     content = json.dumps(render.as_json(project, found, list(notes)), indent=2, default=str)

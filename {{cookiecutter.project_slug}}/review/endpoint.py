@@ -22,7 +22,9 @@ def image(project: Project) -> Finding:
     text = re.sub(r"\\\n", " ", project.text("Dockerfile"))
     bases = re.findall(r"^FROM\s+(?:--\S+\s+)*(\S+)", text, re.MULTILINE)
     stages = {*re.findall(r"^FROM\s.*\sAS\s+(\S+)", text, re.MULTILINE | re.IGNORECASE)}
-    users = re.findall(r"^USER\s+(\S+)", text, re.MULTILINE)
+    # What a stage sets is gone in the next one, unless that is built on it.
+    last = text if bases[-1:] and bases[-1] in stages else re.split(r"(?m)^FROM\s", text)[-1]
+    users = re.findall(r"^USER\s+(\S+)", last, re.MULTILINE)
     faults = [] if text else ["Dockerfile: not here"]
     if text and (not users or re.match(r"(root|0)\b", users[-1])):
         faults.append("Dockerfile: runs as root")
@@ -36,7 +38,7 @@ def image(project: Project) -> Finding:
             faults.append(f"Dockerfile: {base} is no fixed version")
     return judge(
         faults,
-        f"Dockerfile: {len(bases)} stages, user {', '.join(users[-1:])}",
+        f"{project.at('Dockerfile', '^USER')}: {len(bases)} stages, user {', '.join(users[-1:])}",
         "Mend the Dockerfile.",
     )
 

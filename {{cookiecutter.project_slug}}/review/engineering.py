@@ -11,6 +11,8 @@ from .project import MADE_BY_RUNS, Project, calls, part
 
 MAX_COMMITTED = 1_000_000
 FEW_TESTS = 20
+UNNOTICED = r"continue-on-error: true|\b(lint|check|test)\b.{0,99}\|\| *(true|:|exit 0)"
+SWITCHED_OFF = r"^# *(ruff: noqa *$|flake8: noqa|mypy: ignore-errors|type: ignore *$)"
 PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".ckpt", ".h5", ".sav", ".pk")
 PICKLE = re.compile(rb"\x80[\x02-\x05][\x80-\xff}\](cK]")  # how one begins, whatever its name
 UNPICKLERS = re.compile(
@@ -70,6 +72,10 @@ def lint(project: Project) -> Finding:
     faults += [
         f"pyproject.toml: no settings for {name}" for name in ("ruff", "mypy") if name not in tools
     ]
+    off = [n for n in project.python if re.search(SWITCHED_OFF, project.text(n), re.MULTILINE)]
+    faults += [f"{project.at(name, SWITCHED_OFF)}: style or types not checked" for name in off]
+    if part(tools, "mypy").get("ignore_errors"):
+        faults.append(f"{project.at('pyproject.toml', 'ignore_errors')}: types are not checked")
     evidence = (
         f"{len(project.python)} Python files parse; settings for ruff and mypy; RUN=1 runs them"
     )
@@ -79,18 +85,22 @@ def lint(project: Project) -> Finding:
 @criterion("engineering.ci", "each change is checked: style, types and tests")
 def ci(project: Project) -> Finding:
     folder = ".github/workflows/"
-    names = [name for name in project.files if name.startswith(folder)]
+    names = [n for n in project.files if n.startswith(folder) and n.endswith((".yml", ".yaml"))]
     faults = [f"{name}: no workflow" for name in names if not part(project.data(name), "jobs")]
     checks = {
         name: "\n".join(_commands(project.data(name)))
         for name in names
-        if "pull_request" in project.text(name)
+        # YAML takes the key `on` for true.
+        if "pull_request" in str(project.data(name).get("true", project.data(name).get("on")))
     }
     for what, how in {"lint": r"\b(lint|ruff check)\b", "test": r"\b(py)?test\b"}.items():
         if not any(re.search(how, commands) for commands in checks.values()):
             faults.append(f"{folder}: nothing runs `make {what}` on a pull request")
-    if any("continue-on-error: true" in project.text(name) for name in checks):
-        faults.append(f"{folder}: a check may fail unnoticed (continue-on-error)")
+    faults += [
+        f"{project.at(name, UNNOTICED)}: a check may fail unnoticed"
+        for name in checks
+        if re.search(UNNOTICED, project.text(name))
+    ]
     evidence = f"{', '.join(checks)}: lint and tests on each pull request"
     return judge(faults, evidence, "Let .github/workflows/ci.yml run what `make lint test` runs.")
 

@@ -69,7 +69,7 @@ def data_licence(project: Project) -> Finding:
     name = "data/README.md"
     text = project.text(name)
     faults = []
-    if not re.search(r"^#+ .*(terms|licen[cs]e)", text, re.MULTILINE | re.IGNORECASE):
+    if not re.search(r"^#+ .*(terms|licen|lizenz|nutzung)", text, re.MULTILINE | re.IGNORECASE):
         faults.append(f"{name}: no section on its terms")
     now, before = (
         part(p, "data").get("source") for p in (project.params, generated_params(project))

@@ -40,10 +40,12 @@ def lock(project: Project) -> Finding:
     stages = part(project.data("dvc.yaml"), "stages")
     if not locked:
         return Finding(NOT_YET, ["dvc.lock: not here"], REPEAT)
-    faults = [f"dvc.lock: no stage `{name}`" for name in stages if name not in locked]
+    run = {name.partition("@")[0] for name in locked}  # a stage for each of a list: name@item
+    faults = [f"dvc.lock: no stage `{name}`" for name in stages if name not in run]
     for name in locked:
-        entry = part(locked, name)
-        if name not in stages or entry.get("cmd") != part(stages, name).get("cmd"):
+        entry, stage = part(locked, name), part(stages, name.partition("@")[0])
+        filled = "@" in name or "${" in str(stage.get("cmd"))  # by DVC
+        if not stage or (entry.get("cmd") != stage.get("cmd") and not filled):
             faults.append(f"dvc.lock, `{name}`: another command than in dvc.yaml")
         for what in ("deps", "outs"):
             for path, md5 in _hashes(entry.get(what)):
@@ -111,7 +113,7 @@ def _md5(path: Path) -> str:
 def hashes(project: Project) -> Finding:
     pinned = part(project.params, "data").get("sha256")
     used = part(project.metrics, "data").get("sha256")
-    evidence = [f"params.yaml, `data.sha256`: {pinned}"]
+    evidence = [f"{project.at('params.yaml', r'^  sha256:')}, `data.sha256`: {pinned}"]
     advice = "Run `make pipeline`; write the hash that `data` prints into `data.sha256`."
     if not pinned:
         return Finding(PARTLY, ["params.yaml: `data.sha256` is null, so any file is taken"], advice)

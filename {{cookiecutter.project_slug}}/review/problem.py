@@ -15,13 +15,14 @@ CLICHES = (
     "|twitter sentiment|wine quality|yelp reviews"
 )
 CLICHE = re.compile(rf"(?<![a-z])({CLICHES})(?![a-z])", re.IGNORECASE)
-PURPOSE = re.compile(r"\b(so that|so|to|for|because|instead of|before)\b", re.IGNORECASE)
+WORDS = "so|to|for|because|instead of|before|damit|um|für|weil|bevor|statt|pour|afin|para|porque"
+PURPOSE = re.compile(rf"\b({WORDS})\b", re.IGNORECASE)
 
 
 @criterion("problem.statement", "one sentence of the author's own: who uses the service for what")
 def statement(project: Project) -> Finding:
     text = project.statement
-    where = 'pyproject.toml, `description`: "' + text + '"'
+    where = f'{project.at("pyproject.toml", "^description")}: "{text}"'
     advice = 'Write "A service that … for/so that …" into `description` of pyproject.toml.'
     if not text.strip():
         return Finding(NOT_YET, ["pyproject.toml: no `description`"], advice)

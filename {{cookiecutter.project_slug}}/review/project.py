@@ -5,6 +5,7 @@ references with settings of our own, because a repository's settings can name co
 """
 
 import ast
+import contextlib
 import json
 import os
 import re
@@ -27,6 +28,7 @@ from . import origin
 
 MAX_BYTES = 5_000_000
 MAX_FILES = 20_000
+MAX_ALIASES = 12  # in one file; within each other, they make at most 81 copies
 MAX_FROM_GIT = 50_000_000
 MAX_SECONDS = 60  # that git may take for one answer
 MADE_BY_RUNS = ("data/raw/", "data/processed/", "models/", "changes/", "predictions/", "mlruns/")
@@ -38,11 +40,15 @@ IGNORED = re.compile(
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases: nine lines of them can stand for gigabytes."""
+    """YAML with few aliases of short texts: nine lines of many can stand for gigabytes."""
+
+    aliases = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not read here")
+            self.aliases += 1
+            if self.aliases > MAX_ALIASES or self.peek_event().start_mark.index > 20_000:
+                raise yaml.YAMLError("more aliases than are read here")
         return super().compose_node(parent, index)
 
 
@@ -62,6 +68,7 @@ class History:
     commits: list[Commit]
     files: dict[str, int]  # of the newest commit, with their bytes
     ever: dict[str, int]  # of all its commits
+    ignored: set[str]  # what lies here, and .gitignore keeps out
 
 
 @dataclass(frozen=True)
@@ -73,9 +80,10 @@ class Project:
 
     @cached_property
     def files(self) -> list[str]:
-        """The names, with slashes, of the files that somebody wrote and of reports; no links.
+        """The names, with slashes, of the files that somebody wrote and of reports.
 
-        Raises OSError if there are too many.
+        Neither links nor what .gitignore names: nobody who clones it gets that. Raises OSError if
+        there are too many.
         """
         found: list[str] = []
         for folder, folders, names in os.walk(self.root):
@@ -86,7 +94,7 @@ class Project:
             found += [here + name for name in names if _is_plain(os.path.join(folder, name))]
             if len(found) > MAX_FILES:
                 raise OSError(f"{self.root}: more than {MAX_FILES:,} files")
-        return sorted(found)
+        return sorted({*found} - (self.history.ignored if self.history else set()))
 
     def has(self, name: str) -> bool:
         """Tell whether there is such a file, inside of the project and no link."""
@@ -158,6 +166,18 @@ class Project:
         sections = dict(zip(names, parts[0::2], strict=True))
         return {name: body.replace("\0", "#") for name, body in sections.items()}
 
+    def section(self, name: str) -> str:
+        """Return what stands under a heading that begins with a name, after numbers and emoji."""
+        plain = ((re.sub(r"^[\W\d_]+", "", key), body) for key, body in self.readme.items())
+        start = name.casefold()
+        return next((body for key, body in plain if key.casefold().startswith(start)), "")
+
+    def at(self, name: str, pattern: str) -> str:
+        """Return a file's name with the number of the first line that a pattern finds, if any."""
+        rows = enumerate(self.text(name).splitlines(), 1)
+        row = next((row for row, line in rows if re.search(pattern, line)), None)
+        return f"{name}:{row}" if row else name
+
     @cached_property
     def history(self) -> History | None:
         """What git has, or None without git or a repository here."""
@@ -172,17 +192,23 @@ class Project:
             for name in files
         }
 
-    def own(self, name: str) -> tuple[int, int]:
-        """Return how many lines of a file were added, and how many removed, since generation.
+    def before(self, name: str) -> Counter[str]:
+        """Return the hashes of the lines that a file was generated with.
 
-        Of a new file that is mostly a generated one under another name, only the rest is added.
+        Of a new file that is mostly a generated one under another name, they are that one's.
         """
-        now = origin.lines(self.text(name), name)
         if name in self._generated:
-            before = self._generated[name]
-            return (now - before).total(), (before - now).total()
-        rest = min(((now - one).total() for one in self._generated.values()), default=0)
-        return rest if rest < now.total() / 2 else now.total(), 0
+            return self._generated[name]
+        now = origin.lines(self.text(name), name)
+        rest = {(now - one).total(): one for one in self._generated.values()}
+        least = min(rest, default=0)
+        return rest.get(least, now) if least < now.total() / 2 else Counter()
+
+    def own(self, name: str) -> tuple[int, int]:
+        """Return how many lines of a file were added, and how many removed, since generation."""
+        now, before = origin.lines(self.text(name), name), self.before(name)
+        gone = (before - now).total() if name in self._generated else 0
+        return (now - before).total(), gone
 
     def of_the_template(self, text: str, prose: str = "README.md") -> float:
         """Return which share of a text's words stands in the prose that was generated, 0 to 1."""
@@ -309,6 +335,11 @@ def read_history(root: Path) -> History | None:
                 "--batch-check=%(objectname) %(objecttype) %(objectsize)",
             )
             sizes = git("cat-file", *every)
+            place = ("-C", str(root), "--work-tree", str(root))
+            listed = ("--others", "--ignored", "--exclude-standard", "-z")
+            ignored = ""
+            with contextlib.suppress(subprocess.SubprocessError):  # too many of them
+                ignored = git(*place, "ls-files", *listed)
         except (subprocess.SubprocessError, OSError):
             return None
     entries = [entry.split("\n", 3) for entry in log.split("\0") if entry.count("\n") > 2]
@@ -325,7 +356,7 @@ def read_history(root: Path) -> History | None:
     bytes_of = {sha: int(size) for sha, kind, size in rows_of if kind == "blob"}
     named = (line.split(" ", 1) for line in objects.splitlines() if " " in line)
     ever = {name: bytes_of[sha] for sha, name in named if sha in bytes_of}
-    return History(commits, files, ever)
+    return History(commits, files, ever, {*ignored.split("\0")} - {*files})
 
 
 def _head(git: Path) -> str | None:

@@ -12,7 +12,7 @@ SECTIONS = ("Results", "Data", "Methodology", "Trade-offs", "Limits", "What to i
 AUTHORS = ("Why this problem", "Trade-offs", "What to improve")
 ENOUGH_WORDS = 40
 TEMPLATES = 0.25  # of the words: what a synonym in every fourth leaves
-IMAGE = re.compile(r"!\[[^\[\]]*\]\(([^)\s]+)")
+IMAGE = re.compile(r"(?:!\[[^\[\]]*\]\(|<img\s[^<>]*?src=\")([^)\s\"]+)")
 NAMES = (
     r"accuracy|(?:macro[- ]?)?f1(?:[- ]score)?|ece|mape|wape|mase|rmse"
     r"|ndcg@10|mrr@10|recall@10|recall@100"
@@ -25,11 +25,13 @@ ASIDE = re.compile(r"`[^`]*`|\([^()/]*/[^()]*\)")  # code, and addresses of link
 
 @criterion("readme.sections", "the sections that a reader looks for")
 def sections(project: Project) -> Finding:
-    there = {name.casefold() for name in project.readme}
     faults = [
-        f'README.md: no section "{name}"' for name in SECTIONS if name.casefold() not in there
+        f'README.md: no section "{name}", or nothing in it'
+        for name in SECTIONS
+        if not COMMENT.sub("", project.section(name)).strip()
     ]
-    return judge(faults, f"README.md: {', '.join(SECTIONS)}", "Write the section.", PARTLY)
+    advice = "Write the section, in any language; its heading begins with the English name."
+    return judge(faults, f"README.md: {', '.join(SECTIONS)}", advice, PARTLY)
 
 
 @criterion("readme.own_words", "why, trade-offs and what to improve in the author's own words")
@@ -38,17 +40,20 @@ def own_words(project: Project) -> Finding:
         found = [f"{RECORD}: not here, so whose words they are is not known"]
         return Finding(NOT_YET, found, "`cruft update` brings it.")
     faults, evidence = [], []
+    known: set[str] = set()
     for name in AUTHORS:
-        text = WRITTEN.sub("", project.readme.get(name, ""))
-        # What is said again is not said more.
-        said = len(triples(text))
-        words = said + 2 if said else len(COMMENT.sub("", text).split())
+        text = WRITTEN.sub("", project.section(name))
+        # What is said again, here or in another section, is not said more.
+        said = triples(text)
+        words = len(said - known) + 2 if said else len(COMMENT.sub("", text).split())
+        known |= said
         share = project.of_the_template(text)
+        where = f"{project.at('README.md', f'^## .*{name}')}, {name}"
         if share > TEMPLATES or words < ENOUGH_WORDS:
             reason = f"{words} words" if words < ENOUGH_WORDS else f"{share:.0%} the template's"
-            faults.append(f"README.md, {name}: {reason}")
+            faults.append(f"{where}: {reason}")
         else:
-            evidence.append(f"README.md, {name}: {words} words, {share:.0%} the template's")
+            evidence.append(f"{where}: {words} words, {share:.0%} the template's")
     verdict = PARTLY if evidence else NOT_YET
     advice = f"Write it yourself, {ENOUGH_WORDS} words or more, and delete the template's."
     return judge(faults, evidence, advice, verdict)
