@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cookiecutter.environment import StrictEnvironment
 from cookiecutter.main import cookiecutter
 from filelock import FileLock
 from hypothesis import settings
@@ -145,6 +146,21 @@ def plain_git():
                 patch.delenv(name)
         patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once():
+    """Compile each of the template's files once a process: a third of what a project takes."""
+    compiled, known = StrictEnvironment.compile, {}
+
+    def compile(self, *arguments):
+        if arguments not in known:
+            known[arguments] = compiled(self, *arguments)
+        return known[arguments]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StrictEnvironment, "compile", compile)
         yield
 
 

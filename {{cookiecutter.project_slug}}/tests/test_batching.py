@@ -238,6 +238,17 @@ def test_a_request_is_not_late_for_its_own_size():
     assert serve(model, scenario, max_cost=16, max_wait=0.2) == ["X" * 16] * 40
 
 
+def test_a_request_that_was_begun_is_finished_on_a_machine_that_has_become_slow():
+    model = Model(seconds=0.0001)
+
+    async def scenario(batcher):
+        await batcher.submit(["to set the pace"])
+        model.seconds = 0.005
+        return await batcher.submit(["x" * 16] * 10)  # 0.8 s of work, which took 0.016 before
+
+    assert serve(model, scenario, max_cost=16, max_wait=0.1) == ["X" * 16] * 10
+
+
 def test_a_request_that_is_cancelled_frees_its_place():
     model = Model(seconds=0.01)
 

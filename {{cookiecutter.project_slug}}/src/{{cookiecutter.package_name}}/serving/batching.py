@@ -74,7 +74,7 @@ class Batcher:
 
     At most `workers` batches are under way at a time, each of items that cost `max_cost` together.
     A request that would wait longer than `max_wait` seconds is refused, and so is one that is later
-    than that by half, because the machine has become slower since.
+    than that by half, because the machine has become slower since; what was begun is finished.
     """
 
     def __init__(self, model: Model, workers: int, max_cost: int, max_wait: float) -> None:
@@ -139,7 +139,8 @@ class Batcher:
         while self._free and (waiting := [queue for queue in self._queues.values() if queue]):
             queue = min(waiting, key=lambda queue: queue[0])
             request, late = queue[0].request, time.monotonic() - queue[0].due
-            if late > LATE * self._max_wait and not request.done.done():
+            begun = request.missing < len(request.answers)
+            if late > LATE * self._max_wait and not begun and not request.done.done():
                 request.done.set_exception(OverloadError(late))
             if request.done.done():  # also cancelled, or failed with another batch
                 self._remove(request)
