@@ -17,7 +17,7 @@ import pyarrow.parquet
 import pytest
 import review
 import yaml
-from conftest import DEMOS, TEMPLATE, BakedProject, commit, environment
+from conftest import CHOICES, DEMOS, TEMPLATE, BakedProject, commit, environment
 from markdown_it import MarkdownIt
 
 AUTHORS = {
@@ -248,6 +248,11 @@ def test_a_finished_project_meets_everything(project_copy, capsys):
     assert {id for id, verdict in seen.items() if verdict == "not asked"} == ASKED_FOR
     assert review.review(project_copy.path) == 0
     assert "every must is met" in capsys.readouterr().out
+
+
+def test_it_knows_what_each_type_is_asked_and_measured_by():
+    types = set(CHOICES["project_type"])
+    assert set(review.endpoint.ROUTES) == set(review.evaluation.METRICS) == types
 
 
 def test_a_fresh_project_gets_an_honest_result(project):
