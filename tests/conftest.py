@@ -46,6 +46,8 @@ GROUPS = (
     # they run the demos' services
     ("test_image.py", "test_monitoring.py", "test_operation.py", "test_tutorials.py"),
     ("[make_forecaster",),
+    ("test_diagnoses_of_categories",),
+    ("test_an_encoder_learns",),
     ("test_examples.py",),
 )
 WORKERS = 2  # more would wait for each other's demos
