@@ -110,15 +110,32 @@ def test_set_without_a_key_and_a_value_is_refused(override, refusal):
         "data.source={a: b}",
     ],
 )
-def test_a_value_of_the_wrong_kind_or_size_is_refused_by_key(override, refusal):
-    key, _, _ = override.partition("=")
+def test_a_value_of_the_wrong_kind_or_size_is_refused_where_it_was_set(
+    override, refusal, monkeypatch
+):
+    key, _, value = override.partition("=")
     [line] = refusal("params", "--set", override)
+    assert line.startswith(f"error: --set {key}: ")
+
+    variable = f"{PREFIX}_{key.replace('.', '__')}".upper()
+    with monkeypatch.context() as patch:
+        patch.setenv(variable, value)
+        [line] = refusal("params")
+        assert line.startswith(f"error: {variable}: ")
+
+    values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    section, _, name = key.rpartition(".")
+    (values[section] if section else values)[name] = [{}]
+    Path("params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    [line] = refusal("params")
     assert line.startswith(f"error: params.yaml: {key}: ")
 
 
-def test_all_wrong_values_are_named_at_once(refusal):
-    lines = refusal("params", "--set", "seed=soon", "--set", "serve.threads=0")
-    assert [line.split(": ")[2] for line in lines] == ["seed", "serve.threads"]
+def test_all_wrong_values_are_named_at_once(refusal, monkeypatch):
+    monkeypatch.setenv(f"{PREFIX}_SERVE__THREADS", "0")
+    first, second = refusal("params", "--set", "seed=soon")
+    assert first.startswith("error: --set seed: ")
+    assert second.startswith(f"error: {PREFIX}_SERVE__THREADS: ")
 
 
 def test_a_missing_key_is_named(refusal):

@@ -250,7 +250,7 @@ def test_a_place_of_more_than_a_line_is_refused(place):
     for key in ("data.source", "serve.log.folder", "monitor.labels"):
         with pytest.raises(UserError) as error:
             config.load(Params, [f"{key}={yaml.safe_dump(place)}"], {})
-        reason = f"params.yaml: {key}: Value error, write a path or an address, in one line"
+        reason = f"--set {key}: Value error, write a path or an address, in one line"
         assert str(error.value).startswith(reason)
 
 

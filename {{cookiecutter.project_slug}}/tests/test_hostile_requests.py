@@ -188,7 +188,11 @@ HEADERS = {
     "a long id": {"X-Request-ID": "x" * 5_000},
     "many headers": {f"X-{number}": "y" for number in range(2_000)},
     "a long header": {"X-Long": "y" * 50_000},
-    "a websocket": {"Connection": "Upgrade, close", "Upgrade": "websocket", "Sec-WebSocket-Key": "x"},
+    "a websocket": {
+        "Connection": "Upgrade, close",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Key": "x",
+    },
     "HTTP/2": {"Connection": "Upgrade, HTTP2-Settings, close", "Upgrade": "h2c"},
     "no host": {"Host": None},
     "an odd host": {"Host": "[::1"},

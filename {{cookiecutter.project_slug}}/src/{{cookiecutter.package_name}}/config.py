@@ -111,10 +111,11 @@ def load(
     value that does not fit.
     """
     values = _read(PARAMS_FILE)
-    known = list(_keys(schema))
+    known, origins = list(_keys(schema)), {}
     for origin, key, text in [*_from_environment(environment), *_from_options(overrides)]:
         if key not in known:
             raise UserError(f"{origin}: {_unknown(key, known)}")
+        origins[key] = origin
         section = values
         *sections, name = key.split(".")
         for part in sections:
@@ -128,7 +129,8 @@ def load(
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        raise UserError("\n".join(_explain(problem, known) for problem in error.errors())) from None
+        lines = (_explain(problem, known, origins) for problem in error.errors())
+        raise UserError("\n".join(lines)) from None
 
 
 def as_environment(overrides: Iterable[str]) -> dict[str, str]:
@@ -200,10 +202,13 @@ def _unknown(key: str, known: list[str]) -> str:
     return f"there is no parameter {key!r:.100}; the nearest is {nearest!r}"
 
 
-def _explain(problem: Any, known: list[str]) -> str:
+def _explain(problem: Any, known: list[str], origins: dict[str, str]) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"{PARAMS_FILE}: {_unknown(key, known)}"
     if problem["type"] == "missing":
         return f"{PARAMS_FILE}: {key} is missing"
-    return f"{PARAMS_FILE}: {key}: {problem['msg']} (got {problem['input']!r:.100})"
+    overridden = (one for one in origins if f"{key}.".startswith(f"{one}."))
+    places = [origins[one] + key.removeprefix(one) for one in overridden]  # of a list, which item
+    place = places[0] if places else f"{PARAMS_FILE}: {key}"
+    return f"{place}: {problem['msg']} (got {problem['input']!r:.100})"

@@ -252,4 +252,4 @@ def test_rows_that_take_no_room_in_a_parquet_file_are_not_read(prepare_file, pea
 def test_a_season_longer_than_any_is_refused(season, refusal, given):
     given(as_csv([*GOOD[:30], *GOOD[31:]]), gaps="fill")
     [line] = refusal("data", "--set", f"season_lengths=[{season}]")
-    assert line.startswith("error: params.yaml: season_lengths.0: ")
+    assert line.startswith("error: --set season_lengths.0: ")
