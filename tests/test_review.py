@@ -1173,18 +1173,30 @@ for name in {tools!r}:
     ("broken", "change"),
     [
         (set(), {}),
+        (set(), {"ece": 0.0238}),
         ({"pipeline.repeats"}, {"accuracy": 0.5}),
+        ({"pipeline.repeats"}, {"ece": 0.0338}),
         ({"engineering.tests_pass"}, {"tools": ["ruff", "mypy"]}),
         ({"engineering.lint_passes"}, {"tools": ["ruff", "pytest"]}),
         ({"endpoint.answers"}, {"refusal": 500}),
         ({"endpoint.image_builds"}, {"image": "import sys; sys.exit('no')"}),
         ({"endpoint.deploys"}, {"deploy": '[[ "$DRY_RUN" == 1 ]] && exit 1'}),
     ],
-    ids=["all well", "metrics", "tests fail", "types fail", "no refusal", "no image", "no deploy"],
+    ids=[
+        "all well",
+        "other order",
+        "accuracy",
+        "ece",
+        "tests",
+        "types",
+        "refusal",
+        "image",
+        "deploy",
+    ],
 )
 def test_asked_to_run_it_runs_all_in_a_copy(broken, change, project_copy, tmp_path, monkeypatch):
     metrics = json.loads(project_copy.read("reports/metrics.json"))
-    metrics["model"]["accuracy"] = change.get("accuracy", metrics["model"]["accuracy"])
+    metrics["model"] |= {name: change[name] for name in ("accuracy", "ece") if name in change}
     package = STAND_IN.format(
         metrics=json.dumps(metrics),
         refusal=change.get("refusal", 422),

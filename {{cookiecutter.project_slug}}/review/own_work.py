@@ -127,7 +127,7 @@ def history(project: Project) -> Finding:
     own = [commit for commit in project.history.commits if commit.subject != GENERATION]
     # The same message again says nothing more.
     telling = {c.subject for c in own if len(c.subject.split()) >= 3 or len(c.body.split()) >= 5}
-    evidence = [f"{len(own)} commits of the author's own"]
+    evidence = [f"commits of the author's own: {len(own)}"]
     evidence += [f"{commit.sha[:8]} {commit.subject}" for commit in own[:5]]
     if not own:
         return Finding(NOT_YET, evidence, "Commit each step, with a message that says why.")
