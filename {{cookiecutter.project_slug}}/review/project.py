@@ -1,19 +1,12 @@
 """A project as the review sees it: files, the template's record and git's history, nothing run.
 
-It may be a stranger's: links are not followed, sizes are bounded, and git reads a copy of its
-references with settings of our own, because a repository's settings can name commands to run.
+It may be a stranger's: links are not followed, and sizes are bounded.
 """
 
 import ast
-import contextlib
 import json
 import os
 import re
-import shutil
-import stat
-import subprocess
-import tempfile
-import threading
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -25,12 +18,11 @@ from typing import Any
 import yaml
 
 from . import origin
+from .history import History, is_plain, read_history
 
 MAX_BYTES = 5_000_000
 MAX_FILES = 20_000
 MAX_ALIASES = 12  # in one file; within each other, they make at most 81 copies
-MAX_FROM_GIT = 50_000_000
-MAX_SECONDS = 60  # that git may take for one answer
 MADE_BY_RUNS = ("data/raw/", "data/processed/", "models/", "changes/", "predictions/", "mlruns/")
 # Folders that are no part of what somebody wrote.
 IGNORED = re.compile(
@@ -53,25 +45,6 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 @dataclass(frozen=True)
-class Commit:
-    """One commit: what it is called and the message in full."""
-
-    sha: str
-    subject: str
-    body: str
-
-
-@dataclass(frozen=True)
-class History:
-    """What git has of the branch that is checked out, newest commit first."""
-
-    commits: list[Commit]
-    files: dict[str, int]  # of the newest commit, with their bytes
-    ever: dict[str, int]  # of all its commits
-    ignored: set[str]  # what lies here, and .gitignore keeps out
-
-
-@dataclass(frozen=True)
 class Project:
     """A folder with a project, and the record of what the template generated."""
 
@@ -91,7 +64,7 @@ class Project:
             here = "" if place == "." else f"{place}/"
             folders[:] = [name for name in folders if not IGNORED.search(here + name)]
             folders[:] = [name for name in folders if f"{here}{name}/" not in MADE_BY_RUNS]
-            found += [here + name for name in names if _is_plain(os.path.join(folder, name))]
+            found += [here + name for name in names if is_plain(os.path.join(folder, name))]
             if len(found) > MAX_FILES:
                 raise OSError(f"{self.root}: more than {MAX_FILES:,} files")
         return sorted({*found} - (self.history.ignored if self.history else set()))
@@ -271,14 +244,6 @@ def dotted(node: ast.expr) -> str:
     return ".".join(reversed(names))
 
 
-def _is_plain(path: str) -> bool:
-    """Tell whether it is a file: a link leads elsewhere, and a pipe or a device never ends."""
-    try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
-    except (OSError, ValueError):
-        return False
-
-
 def _masked(match: re.Match[str]) -> str:
     """Return a block of code in which no line looks like a heading."""
     return re.sub(r"^#", "\0", match[0], flags=re.MULTILINE)
@@ -289,93 +254,3 @@ def _tree(text: str) -> ast.Module | None:
         return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-
-
-def read_history(root: Path) -> History | None:
-    """Return the history of the checked-out branch, without using the repository's settings."""
-    head = _head(root / ".git")
-    if shutil.which("git") is None or head is None:
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
-        environment |= {
-            "GIT_DIR": folder,
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": os.devnull,
-        }
-
-        def git(*arguments: str) -> str:
-            pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
-            with subprocess.Popen(
-                ["git", *arguments], env=environment, stdin=nothing, stdout=pipe, stderr=nothing
-            ) as process:
-                timer = threading.Timer(MAX_SECONDS, process.kill)
-                timer.start()
-                assert process.stdout is not None
-                # Ten small trees in each other can list more files than any disk holds.
-                answer = process.stdout.read(MAX_FROM_GIT)
-                if len(answer) == MAX_FROM_GIT:
-                    process.kill()
-                process.wait()
-                timer.cancel()
-            if process.returncode:
-                raise subprocess.CalledProcessError(process.returncode, arguments)
-            return answer.decode("utf-8", "replace")
-
-        try:
-            git("init", "--quiet", "--bare", folder)
-            environment["GIT_OBJECT_DIRECTORY"] = str((root / ".git" / "objects").resolve())
-            if shallow := _small(root / ".git" / "shallow"):
-                (Path(folder) / "shallow").write_text(shallow, encoding="utf-8")
-            log = git("log", "-z", "--max-count=1000", "--format=%T%n%H%n%s%n%b", head)
-            tree = git("ls-tree", "-r", "-z", "--long", head)
-            objects = git("rev-list", "--objects", "--max-count=1000", head)
-            every = (
-                "--batch-all-objects",
-                "--batch-check=%(objectname) %(objecttype) %(objectsize)",
-            )
-            sizes = git("cat-file", *every)
-            place = ("-C", str(root), "--work-tree", str(root))
-            listed = ("--others", "--ignored", "--exclude-standard", "-z")
-            ignored = ""
-            with contextlib.suppress(subprocess.SubprocessError):  # too many of them
-                ignored = git(*place, "ls-files", *listed)
-        except (subprocess.SubprocessError, OSError):
-            return None
-    entries = [entry.split("\n", 3) for entry in log.split("\0") if entry.count("\n") > 2]
-    # A commit that changes nothing has the files of the one before.
-    earlier = [tree for tree, *_ in entries[1:]] + [""]
-    commits = [
-        Commit(*rest)
-        for (tree, *rest), before in zip(entries, earlier, strict=True)
-        if tree != before
-    ]
-    rows = (row.split("\t", 1) for row in tree.split("\0") if "\t" in row)
-    files = {name: int(size) for fields, name in rows if (size := fields.split()[3]).isdigit()}
-    rows_of = (line.split() for line in sizes.splitlines())
-    bytes_of = {sha: int(size) for sha, kind, size in rows_of if kind == "blob"}
-    named = (line.split(" ", 1) for line in objects.splitlines() if " " in line)
-    ever = {name: bytes_of[sha] for sha, name in named if sha in bytes_of}
-    return History(commits, files, ever, {*ignored.split("\0")} - {*files})
-
-
-def _head(git: Path) -> str | None:
-    """Return the hash of the commit that is checked out."""
-    name = _small(git / "HEAD").strip()
-    if name.startswith("ref: refs/") and ".." not in name:
-        reference = name.removeprefix("ref: ")
-        name = _small(git / reference).strip()
-        if not name:
-            rows = (row.split(" ") for row in _small(git / "packed-refs").splitlines())
-            name = next((row[0] for row in rows if row[1:] == [reference]), "")
-    return name if re.fullmatch(r"[0-9a-f]{40,64}", name) else None
-
-
-def _small(path: Path) -> str:
-    """Return the text of a file of git's, or nothing if it is none or too large."""
-    try:
-        if not _is_plain(str(path)) or path.stat().st_size > MAX_BYTES:
-            return ""
-        return path.read_text("utf-8", "replace")
-    except (OSError, ValueError):
-        return ""
