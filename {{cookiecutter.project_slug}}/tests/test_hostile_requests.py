@@ -188,11 +188,7 @@ HEADERS = {
     "a long id": {"X-Request-ID": "x" * 5_000},
     "many headers": {f"X-{number}": "y" for number in range(2_000)},
     "a long header": {"X-Long": "y" * 50_000},
-    "a websocket": {
-        "Connection": "Upgrade, close",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Key": "x",
-    },
+    "a websocket": {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "x"},
     "HTTP/2": {"Connection": "Upgrade, HTTP2-Settings, close", "Upgrade": "h2c"},
     "no host": {"Host": None},
     "an odd host": {"Host": "[::1"},
@@ -345,7 +341,7 @@ def test_abuse_from_all_sides_at_once_leaves_others_their_answers(service):
             try:
                 writer.write(content[: chance.randrange(1, len(content) + 2)])
                 if chance.random() < 0.5:
-                    answer = await asyncio.wait_for(reader.read(1_000_000), 0.2)
+                    answer = await asyncio.wait_for(reader.read(1_000_000), 1)
                     assert set(statuses(answer)) <= {*range(200, 500), 503}
             except (ConnectionError, TimeoutError):
                 pass
