@@ -54,10 +54,15 @@ ASKED_FOR = {
 }
 
 
+def as_seen(project):
+    """Return a project as the review sees it, with its own record."""
+    seen = review.Project(project.path)
+    return review.Project(project.path, seen.data(".generated.json"))
+
+
 def verdicts(project):
     """Return each criterion's verdict."""
-    seen = review.Project(project.path)
-    seen = review.Project(project.path, seen.data(".generated.json"))
+    seen = as_seen(project)
     return {one.id: found.verdict for one, found in review.findings(seen)}
 
 
@@ -256,8 +261,7 @@ def test_it_knows_what_each_type_is_asked_and_measured_by():
 
 
 def test_a_fresh_project_gets_an_honest_result(project):
-    seen = review.Project(project.path)
-    seen = review.Project(project.path, seen.data(".generated.json"))
+    seen = as_seen(project)
     groups = review.render.verdicts(review.findings(seen))
     assert groups["engineering"] == groups["endpoint"] == "met"
     assert (
@@ -759,16 +763,14 @@ def test_a_test_in_an_existing_file_counts_where_it_stands(project_copy):
     line = project_copy.read(name).count("\n") + 3
     body = "    (tmp_path / 'a').mkdir()\n    assert [*tmp_path.iterdir()]\n"
     append(name, f"\n\ndef test_mine(tmp_path):\n{body}")(project_copy)
-    seen = review.Project(project_copy.path)
-    seen = review.Project(project_copy.path, seen.data(".generated.json"))
+    seen = as_seen(project_copy)
     assert review.own_work.tests(seen).evidence == [f"{name}:{line}: 1 tests"]
 
 
 def test_evidence_says_the_line(project_copy):
     statement("Letters classifier.")(project_copy)
     improve("More data.")(project_copy)
-    seen = review.Project(project_copy.path)
-    seen = review.Project(project_copy.path, seen.data(".generated.json"))
+    seen = as_seen(project_copy)
     found = {one.id: finding.evidence[0] for one, finding in review.findings(seen)}
     for id, name, text in (
         ("problem.statement", "pyproject.toml", "description ="),
@@ -794,8 +796,7 @@ def test_lines_that_every_module_has_count_in_a_new_one(project_copy):
         f"{PACKAGE}/data/markets.py",
         "import numpy as np\n\n\ndef market(day):\n    return np.isin(day, (2, 5))\n",
     )
-    seen = review.Project(project_copy.path)
-    seen = review.Project(project_copy.path, seen.data(".generated.json"))
+    seen = as_seen(project_copy)
     assert seen.own(f"{PACKAGE}/data/markets.py") == (3, 0)
 
 

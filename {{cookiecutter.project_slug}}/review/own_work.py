@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from .criteria import MET, NOT_YET, PARTLY, Finding, criterion, judge
@@ -97,25 +98,27 @@ def tests(project: Project) -> Finding:
 def own_tests(project: Project, name: str) -> list[int]:
     """Return the lines where tests begin that the author made check what may turn out otherwise."""
     text, before = project.text(name).splitlines(), project.before(name)
-    found: set[int] = set()
-    for test in ast.walk(project.python.get(name) or ast.Module([], [])):
-        if not isinstance(test, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        inner = [*ast.walk(test)]
-        uses = test.args.args or any(isinstance(one, ast.Call) for one in inner)
-        for one in inner if uses and test.name.startswith("test") else ():
-            if isinstance(one, ast.Assert | ast.Call) and _checks(one):
-                check = "\n".join(text[one.lineno - 1 : one.end_lineno])
-                found |= {test.lineno} if lines(check, name) - before else set()
-    return sorted(found)
+
+    def is_own(check: ast.Assert | ast.Call) -> bool:
+        return bool(lines("\n".join(text[check.lineno - 1 : check.end_lineno]), name) - before)
+
+    tree = ast.walk(project.python.get(name) or ast.Module([], []))
+    functions = (node for node in tree if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    named = (function for function in functions if function.name.startswith("test"))
+    return sorted(test.lineno for test in named if any(map(is_own, _checks(test))))
 
 
-def _checks(node: ast.Assert | ast.Call) -> bool:
-    """Tell whether it asserts something about what is not a constant."""
-    said = [node.test] if isinstance(node, ast.Assert) else node.args
-    asserts = isinstance(node, ast.Assert) or CHECKS.search(dotted(node.func))
-    named = (isinstance(one, ast.Name | ast.Call) for each in said for one in ast.walk(each))
-    return bool(asserts) and any(named)
+def _checks(test: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.Assert | ast.Call]:
+    """Yield what a test asserts of more than constants; nothing of one that uses nothing."""
+    nodes = [node for node in ast.walk(test) if isinstance(node, ast.Assert | ast.Call)]
+    if not test.args.args and not any(isinstance(node, ast.Call) for node in nodes):
+        return
+    for node in nodes:
+        said = [node.test] if isinstance(node, ast.Assert) else node.args
+        asserts = isinstance(node, ast.Assert) or CHECKS.search(dotted(node.func))
+        parts = (part for one in said for part in ast.walk(one))
+        if asserts and any(isinstance(part, ast.Name | ast.Call) for part in parts):
+            yield node
 
 
 @criterion("own_work.history", "commits that say why, beyond the generated one")

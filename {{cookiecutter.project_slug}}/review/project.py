@@ -18,9 +18,8 @@ from typing import Any
 import yaml
 
 from . import origin
-from .history import History, is_plain, read_history
+from .history import MAX_BYTES, History, is_plain, read_history
 
-MAX_BYTES = 5_000_000
 MAX_FILES = 20_000
 MAX_ALIASES = 12  # in one file; within each other, they make at most 81 copies
 MADE_BY_RUNS = ("data/raw/", "data/processed/", "models/", "changes/", "predictions/", "mlruns/")

@@ -157,47 +157,44 @@ def _outputs(stage: dict[str, Any]) -> dict[str, Any]:
 
 @criterion("engineering.tests_pass", "the tests pass")
 def tests_pass(project: Project) -> Finding:
-    return _step(project, "-m", "pytest", "-q")
+    return _tried(project, "python", "-m", "pytest", "-q")
 
 
 @criterion("engineering.lint_passes", "style and types are clean")
 def lint_passes(project: Project) -> Finding:
-    steps = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",))
-    found = [_step(project, "-m", *step) for step in steps]
-    clean = Finding(MET, [line for one in found for line in one.evidence])
-    return next((one for one in found if one.verdict != MET), clean)
+    evidence: list[str] = []
+    for step in (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",)):
+        finding = _tried(project, "python", "-m", *step)
+        if finding.verdict != MET:
+            return finding
+        evidence += finding.evidence
+    return Finding(MET, evidence)
 
 
 @criterion("endpoint.image_builds", "the container image builds, and answers as the model does")
 def image_builds(project: Project) -> Finding:
     if asked() and shutil.which("docker") is None:
         return Finding(NOT_ASKED, ["docker: not here"], "Install Docker, and review again.")
-    return _step(project, "scripts/image.py")
-
-
-def _step(project: Project, *arguments: str) -> Finding:
-    """Run Python with these arguments where the pipeline has run."""
-    if not asked():
-        return Finding(NOT_ASKED, ["not run"], ASK)
-    copy, _ = piped(*_of(project))
-    return _tried(project, f"python {' '.join(arguments)}", copy.python, *arguments)
-
-
-def _tried(project: Project, shown: str, *command: str, **variables: str) -> Finding:
-    copy, fault = piped(*_of(project))
-    ended = Ended(True, fault) if fault else copy.run(*command, **variables)
-    evidence = f"{shown}: {ended.said}"
-    return judge([evidence] if ended.failed else [], evidence, "Mend what it says.")
+    return _tried(project, "python", "scripts/image.py")
 
 
 @criterion("endpoint.deploys", "`make deploy` shows its commands, tried without effect", must=False)
 def deploys(project: Project) -> Finding:
     if not project.has("deploy/deploy.sh"):
         return Finding(NOT_ASKED, ["deploy/deploy.sh: not here"], "endpoint.target says what next.")
+    return _tried(project, "bash", "deploy/deploy.sh", DRY_RUN="1")
+
+
+def _tried(project: Project, program: str, *arguments: str, **variables: str) -> Finding:
+    """Run a program where the pipeline has run; `python` is that of the copy's environment."""
     if not asked():
         return Finding(NOT_ASKED, ["not run"], ASK)
-    command = ("bash", "deploy/deploy.sh")
-    return _tried(project, f"DRY_RUN=1 {' '.join(command)}", *command, DRY_RUN="1")
+    copy, fault = piped(*_of(project))
+    found = copy.python if program == "python" else program
+    ended = Ended(True, fault) if fault else copy.run(found, *arguments, **variables)
+    settings = (f"{name}={value}" for name, value in variables.items())
+    evidence = f"{' '.join([*settings, program, *arguments])}: {ended.said}"
+    return judge([evidence] if ended.failed else [], evidence, "Mend what it says.")
 
 
 @criterion("endpoint.answers", "the API answers, and refuses what does not fit")
