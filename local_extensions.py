@@ -8,8 +8,9 @@ import tomllib
 from itertools import pairwise
 from pathlib import Path
 
+from cookiecutter.config import BUILTIN_ABBREVIATIONS
 from cookiecutter.exceptions import FailedHookException
-from jinja2 import pass_environment
+from cookiecutter.repository import expand_abbreviations
 from jinja2.ext import Extension
 from slugify import slugify
 
@@ -59,19 +60,21 @@ def defaults():
     }
 
 
-@pass_environment
-def facts(environment, answers):
-    """Return what a project records of its making: template, version, answers, default problem."""
+def facts(answers):
+    """Return what a project records of its making: the template, its version, the answers."""
     about = tomllib.loads((TEMPLATE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    names = [name for name in prompts() if not name.startswith("_")]
-    default = environment.from_string(prompts()["problem_statement"])
-    before_it = {name: answers[name] for name in names if name != "problem_statement"}
     return {
-        "template": about["name"],
+        "template": address(str(answers["_template"])),
         "version": about["version"],
-        "answers": {name: answers[name] for name in names},
-        "default_statement": default.render(cookiecutter=before_it),
+        "answers": {name: answers[name] for name in prompts() if not name.startswith("_")},
     }
+
+
+def address(template):
+    """Return where a project finds its template again: a URL, or a folder of this machine."""
+    url = expand_abbreviations(template, BUILTIN_ABBREVIATIONS)
+    is_remote = "://" in url or re.match(r"[\w.-]+@[\w.-]+:", url)
+    return url if is_remote or Path(url).is_absolute() else str(TEMPLATE)
 
 
 def checked(answers):

@@ -1,9 +1,9 @@
 """Assemble the project: merge the chosen overlays, make its first commit, say what comes next."""
 
+import hashlib
 import json
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -11,8 +11,11 @@ from pathlib import Path
 
 # A later prompt's overlay may replace a file of an earlier one's.
 OVERLAY_PROMPTS = ("project_type", "deployment_target", "license")
-# Overlays of no prompt: what some project types need and others do not.
+# What some project types need and others do not: a module or subpackage of the kit, and an overlay.
+# A project type lists its own in `parts.txt`.
 PARTS = "parts"
+KIT = Path("kit/portfolio_kit")
+RECORD = ".generated.json"
 
 # Whatever the user's git is set to: no hooks, no signature, no fuss about line ends, and no name
 # that git guesses.
@@ -47,25 +50,37 @@ def run(command, identity=None):
 
 
 def merge_overlays(project, answers):
-    """Move the files of each chosen overlay to their places, and remove all overlays.
-
-    An overlay's `parts.txt` names the parts that are merged before it, one a line.
-    """
+    """Move the files of each chosen overlay to their places, and remove all overlays."""
     overlays = project / "overlays"
     for folder in overlays.iterdir():
         if folder.is_dir() and folder.name not in (*OVERLAY_PROMPTS, PARTS):
             raise RuntimeError(f"overlays/{folder.name} belongs to no prompt")
+    keep_parts(project, overlays, answers["project_type"])
     for prompt in OVERLAY_PROMPTS:
-        chosen = overlays / prompt / answers[prompt]
-        listed = chosen / "parts.txt"
-        if listed.is_file():
-            for name in listed.read_text(encoding="utf-8").split():
-                if not (overlays / PARTS / name).is_dir():
-                    raise RuntimeError(f"{prompt}/{chosen.name}/parts.txt: there is no part {name}")
-                merge(overlays / PARTS / name, project)
-            listed.unlink()
-        merge(chosen, project)
+        merge(overlays / prompt / answers[prompt], project)
     shutil.rmtree(overlays)
+
+
+def keep_parts(project, overlays, project_type):
+    """Merge the parts that the project type lists, and remove from the kit those that others do."""
+    listed = {
+        file.parent.name: set(file.read_text(encoding="utf-8").split())
+        for file in overlays.glob("project_type/*/parts.txt")
+    }
+    for name in set().union(*listed.values()):
+        part = project / KIT / name
+        if not part.exists():
+            raise RuntimeError(f"parts.txt: the kit has no {name}")
+        if name in listed.get(project_type, ()):
+            merge(overlays / PARTS / name, project)
+        elif part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink()
+    for file in overlays.glob("project_type/*/parts.txt"):
+        file.unlink()
+    for compiled in list((project / KIT).rglob("__pycache__")):  # of the template's own tests
+        shutil.rmtree(compiled)
 
 
 def merge(overlay, project):
@@ -122,8 +137,16 @@ def tell_dvc_no_git(project):
 
 
 def record(project, facts):
-    """Write down what was generated, so that the review can tell what its owner did since."""
-    runpy.run_path(str(project / "review" / "origin.py"))["write"](project, facts)
+    """Write down what was generated, so the review can tell what its author did since."""
+    if (project / RECORD).exists():  # generated over an older project
+        return
+    files = {}
+    for path in sorted(project.rglob("*")):
+        name = path.relative_to(project).as_posix()
+        if path.is_file() and not name.startswith(".git/"):
+            files[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    text = json.dumps({**facts, "files": files}, indent=1, ensure_ascii=False) + "\n"
+    (project / RECORD).write_text(text, encoding="utf-8", newline="\n")
 
 
 def assemble(project, answers, facts, run=run):

@@ -30,18 +30,18 @@ INSTALLED = """
     numkong numpy nvidia omegaconf onnx onnx_ir onnxruntime onnxscript opentelemetry
     opentelemetry_api opentelemetry_proto opentelemetry_sdk opentelemetry_semantic_conventions
     orjson packaging pandas pandas_stubs pandera pathspec patsy pil pillow pip pkg_resources
-    platformdirs playwright pluggy portalocker pre_commit prometheus_client prompt_toolkit propcache
-    protobuf psutil public py py_spy pyarrow pyasn1 pyasn1_modules pycparser pydantic pydantic_core
-    pydantic_settings pydevd_plugins pydot pygit2 pygments pygtrie pylab pyparsing pyrate_limiter
-    pystemmer pytest pytest_cov python_dateutil python_dotenv python_multipart pytrec_eval
-    pytrec_eval_terrier pytz pyyaml pyzmq qdrant_client regex requests rich ruamel ruamel_yaml ruff
-    s3fs safetensors schemathesis scikit_learn scipy scmrepo semver sentence_transformers setuptools
-    shellingham shortuuid shtab six sklearn smmap sortedcontainers sqlalchemy sqlparse sqltrie
-    starlette statsforecast statsmodels stemmer sympy tabulate termcolor threadpoolctl tokenizers
-    tomlkit torch torchgen tqdm transformers triad triton truststore typeguard typer types_pyyaml
-    typing_extensions typing_inspect typing_inspection tzdata tzlocal urllib3 usearch utilsforecast
-    uv uvicorn uvloop validate vine voluptuous watchfiles wcwidth websockets werkzeug wheel wrapt
-    yaml yarl zc zc_lockfile zipp zmq
+    platformdirs playwright pluggy portalocker portfolio_kit pre_commit prometheus_client
+    prompt_toolkit propcache protobuf psutil public py py_spy pyarrow pyasn1 pyasn1_modules
+    pycparser pydantic pydantic_core pydantic_settings pydevd_plugins pydot pygit2 pygments pygtrie
+    pylab pyparsing pyrate_limiter pystemmer pytest pytest_cov python_dateutil python_dotenv
+    python_multipart pytrec_eval pytrec_eval_terrier pytz pyyaml pyzmq qdrant_client regex requests
+    rich ruamel ruamel_yaml ruff s3fs safetensors schemathesis scikit_learn scipy scmrepo semver
+    sentence_transformers setuptools shellingham shortuuid shtab six sklearn smmap sortedcontainers
+    sqlalchemy sqlparse sqltrie starlette statsforecast statsmodels stemmer sympy tabulate termcolor
+    threadpoolctl tokenizers tomlkit torch torchgen tqdm transformers triad triton truststore
+    typeguard typer types_pyyaml typing_extensions typing_inspect typing_inspection tzdata tzlocal
+    urllib3 usearch utilsforecast uv uvicorn uvloop validate vine voluptuous watchfiles wcwidth
+    websockets werkzeug wheel wrapt yaml yarl zc zc_lockfile zipp zmq
 """
 # Commands of a virtual environment that the project's own command would overwrite, written with
 # underscores, too.
@@ -54,8 +54,8 @@ COMMANDS = """
 """
 # What the project, its tools or pytest keep beside the package.
 FOLDERS = """
-    benchmarks build conftest data deploy dist docs models monitoring notebooks overlays predictions
-    reports review scripts setup src tests
+    benchmarks build conftest data deploy dist docs kit models monitoring notebooks overlays
+    predictions reports scripts setup src tests
 """
 # Variables that systems, hosts and tools set. A package of the name that one begins with would take
 # it for a parameter of its own (NAME_TRAIN__EPOCHS) that it does not know.

@@ -1,4 +1,4 @@
-"""The API in the tests' own process, and what it leaves behind for `monitor`."""
+"""The API in the tests' own process, and the log that it leaves for `monitor`."""
 
 import json
 import os
@@ -13,9 +13,10 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from {{cookiecutter.package_name}} import config
-from {{cookiecutter.package_name}}.errors import UserError
-from {{cookiecutter.package_name}}.serving.app import create_app
+from portfolio_kit.errors import UserError
+from portfolio_kit.serving.app import create_app
+
+from {{cookiecutter.package_name}}.project import PROJECT
 
 LABELS = "came.csv"
 
@@ -30,7 +31,7 @@ def wait_until_ready(client, seconds=60):
 @contextmanager
 def ready_client(params, models):
     """Start the API and yield a client once its model is loaded."""
-    with TestClient(create_app(params, models)) as client:
+    with TestClient(create_app(PROJECT, params, models)) as client:
         wait_until_ready(client)
         yield client
 
@@ -42,7 +43,7 @@ def serving(folder, log):
         port = probe.getsockname()[1]
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", config.__package__, "serve"],
+            [sys.executable, "-m", PROJECT.package, "serve"],
             cwd=folder,
             env={**os.environ, "PORT": str(port)},
             stdout=file,
@@ -71,7 +72,7 @@ def is_ready(url):
 @pytest.fixture
 def logged(trained):
     """Start the API of the trained model with a log of all answers; yield a client, and a list that
-    has the log's lines once the API has stopped.
+    holds the log's lines once the API has stopped.
     """
 
     @contextmanager
@@ -89,18 +90,15 @@ def logged(trained):
 
 
 @pytest.fixture
-def refused_labels(configure):
-    """Look at answers beside a file of labels, None for one that is missing; it has to be refused,
-    for a reason.
-    """
-    from {{cookiecutter.package_name}}.monitoring import quality
+def rejected_labels(configure):
+    """Score answers by a file of labels (None: it is missing) that must be rejected for a reason."""
 
-    def refused(content, reason, answers, held_out):
+    def rejected(content, reason, answers, held_out):
         Path(LABELS).unlink(missing_ok=True)
         if content is not None:
             Path(LABELS).write_text(content, encoding="utf-8")
         with pytest.raises(UserError, match=reason) as raised:
-            quality.live_quality(answers, LABELS, held_out, configure({}))
+            PROJECT.quality(answers, LABELS, held_out, configure({}))
         assert str(raised.value).startswith("monitor.labels: ")
 
-    return refused
+    return rejected

@@ -1,8 +1,7 @@
-"""What the tests of every project type share; `api_fixtures.py` and `page_fixtures.py` have what
-those of the API and of the page need, and `type_fixtures.py` what this type adds.
+"""Fixtures of every test; `type_fixtures.py` adds a small data set and a model trained on it.
 
-Each test works in a folder of its own with settings of its own: none needs the project's data or
-models, and none touches them.
+Each test runs in its own folder with its own settings: none needs the project's data or models, and
+none touches them.
 """
 
 import functools
@@ -17,27 +16,29 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from {{cookiecutter.package_name}} import config
-from {{cookiecutter.package_name}}.__main__ import main
+from portfolio_kit import config
+from portfolio_kit.cli import main
+
 from {{cookiecutter.package_name}}.params import Params
+from {{cookiecutter.package_name}}.project import PROJECT
 
 pytest_plugins = ["api_fixtures", "page_fixtures", "type_fixtures"]
 
-PROJECT = Path(__file__).resolve().parents[1]
+FOLDER = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
 def project():
-    """The project's folder, for the few tests that look at its own files."""
-    return PROJECT
+    """The project's folder, for the few tests that read its own files."""
+    return FOLDER
 
 
 @pytest.fixture(scope="session", autouse=True)
 def plain_environment():
-    """Nothing that the shell overrides, and no proxy between a test and its own server."""
+    """No overrides from the shell, and no proxy between a test and its own server."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.upper().startswith(f"{config.__package__}_".upper()):
+            if name.upper().startswith(f"{PROJECT.package}_".upper()):
                 patch.delenv(name)
         for name in ("MLFLOW_TRACKING_URI", "HOST", "PORT"):
             patch.delenv(name, raising=False)
@@ -51,19 +52,19 @@ def write_params():
     """Write the project's params.yaml, with changes, into the working directory."""
 
     def write(changes):
-        values = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+        values = yaml.safe_load((FOLDER / "params.yaml").read_text(encoding="utf-8"))
         for key, value in changes.items():
             *sections, name = key.split(".")
             functools.reduce(operator.getitem, sections, values)[name] = value
         Path("params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-        return config.load(Params)
+        return config.load(Params, PROJECT.package)
 
     return write
 
 
 @pytest.fixture(autouse=True)
 def workspace(tmp_path, monkeypatch, write_params):
-    """An empty project: the working directory of each test, holding params.yaml and no more."""
+    """The working directory of each test: an empty project with a params.yaml."""
     monkeypatch.chdir(tmp_path)
     write_params({})
     return tmp_path
@@ -71,15 +72,15 @@ def workspace(tmp_path, monkeypatch, write_params):
 
 @pytest.fixture(scope="session")
 def tracking_store(tmp_path_factory, plain_environment, write_params):
-    """The database that runs are recorded in, made once: making it takes seconds."""
-    from {{cookiecutter.package_name}}.training import tracking
+    """The database of training runs, created once because that takes seconds."""
+    from portfolio_kit import tracking
 
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("tracking")
         patch.chdir(folder)
         with tracking.run(write_params({})):
             pass
-        # MLflow keeps a database open under its address: only an absolute one means one file.
+        # MLflow keeps a database open by its address: only an absolute one means one file.
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{(folder / 'mlflow.db').as_posix()}")
         yield folder / "mlflow.db"
 
@@ -96,17 +97,17 @@ def run(capsys):
 
     def run_verb(*arguments):
         capsys.readouterr()
-        code = main(list(arguments))
+        code = main(PROJECT, list(arguments))
         return Outcome(code, *capsys.readouterr())
 
     return run_verb
 
 
 @pytest.fixture
-def refusal(run):
-    """Run a verb that has to fail for a reason in plain words; return its error lines."""
+def rejection(run):
+    """Run a verb that must fail with a plain reason; return its error lines."""
 
-    def refused(*arguments):
+    def rejected(*arguments):
         outcome = run(*arguments)
         assert outcome.code == 1, outcome
         assert "Traceback" not in outcome.err
@@ -114,7 +115,7 @@ def refusal(run):
         assert lines, outcome
         return lines
 
-    return refused
+    return rejected
 
 
 @pytest.fixture

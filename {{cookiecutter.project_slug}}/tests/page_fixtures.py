@@ -11,17 +11,19 @@ import httpx
 import pytest
 import uvicorn
 
-from {{cookiecutter.package_name}}.serving.app import create_app
+from portfolio_kit.serving.app import create_app
+
+from {{cookiecutter.package_name}}.project import PROJECT
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
-# The browser itself asks nobody either: no updates, no experiments, no account.
+# No updates, experiments or accounts: the browser itself stays offline, too.
 FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
 ]
-TIMEOUT_MS = 15_000  # for a machine that has much else to do
+TIMEOUT_MS = 15_000  # for a busy machine
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +31,7 @@ def live_server(trained):
     """The address of a server that answers with the trained model."""
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    app = create_app(trained.params, trained.folder / "models")
+    app = create_app(PROJECT, trained.params, trained.folder / "models")
     server = uvicorn.Server(uvicorn.Config(app, log_config=None))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
@@ -42,10 +44,10 @@ def live_server(trained):
     thread.join()
 
 
-# Closed after each module: Playwright keeps an event loop running, beside which no other can run.
+# Closed after each module: Playwright keeps an event loop running, which excludes any other.
 @pytest.fixture(scope="module")
 def browser():
-    """A browser without a window: Playwright's own if it is installed, or else the system's."""
+    """A headless browser: Playwright's own if it is installed, or the system's."""
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=TIMEOUT_MS)
@@ -66,13 +68,13 @@ def browser():
 
 @pytest.fixture
 def faults():
-    """What a page should not do and this test's did: errors, requests to other hosts."""
+    """What this test's page did and should not: errors, requests to other hosts."""
     return []
 
 
 @pytest.fixture
 def open_page(browser, live_server, faults):
-    """Open the page in a fresh profile; at the end, no page that was opened may have a fault."""
+    """Open the page in a fresh profile; at the end, no opened page may have a fault."""
     contexts = []
 
     def open_page(**options):
@@ -95,5 +97,5 @@ def open_page(browser, live_server, faults):
 
 
 def _is_fault(message):
-    # That a status of 4xx or 5xx came is no news to a test that asked for it.
+    # A test that provokes a status of 4xx or 5xx expects it.
     return message.type in ("error", "warning") and "Failed to load resource" not in message.text

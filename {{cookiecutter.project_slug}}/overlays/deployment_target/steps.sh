@@ -45,6 +45,6 @@ push() {  # LOCAL REMOTE: push an image; set `image`, what to run
 }
 
 smoke() {  # URL: the test that a local service passes, too
-  run python3 scripts/smoke_test.py "${1:-URL}"
+  run python3 kit/portfolio_kit/deploy/smoke_test.py "${1:-URL}"
   [[ "${DRY_RUN:-}" == 1 ]] || echo "serving at $1"
 }

@@ -1,1 +1,1 @@
-"""From a source on disk or on the network to `data/processed/`."""
+"""From a source to `data/processed/`."""

@@ -1,1 +1,1 @@
-"""What was served, compared with what was trained on."""
+"""How good live answers were, once their outcomes are known."""

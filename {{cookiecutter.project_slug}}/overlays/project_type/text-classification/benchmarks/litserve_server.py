@@ -70,7 +70,7 @@ class Classifier(litserve.LitAPI):
                     "label": LABELS[row.argmax()],
                     "confidence": float(row.max()),
                     "probabilities": dict(zip(LABELS, row.tolist(), strict=True)),
-                    "needs_review": bool(row.max() < MANIFEST["review"]["threshold"]),
+                    "needs_review": bool(row.max() < MANIFEST["threshold"]),
                 }
                 for row in output
             ],

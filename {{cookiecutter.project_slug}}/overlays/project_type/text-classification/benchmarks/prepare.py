@@ -1,7 +1,7 @@
-"""Measures whether the data stage takes more rows in stride: python -m benchmarks.prepare.
+"""Measures the data stage on many rows: python -m benchmarks.prepare.
 
-Prepares 100,000 and 1,000,000 made-up rows, each a mix of the words in `data/processed/`, with as
-many classes as there are and ten rows to a group. Takes about three minutes; needs 2 GB of memory.
+Prepares 100,000 and 1,000,000 made-up rows, each a mix of the words in `data/processed/`, with the
+same classes and ten rows per group. Takes about three minutes; needs 2 GB of memory.
 """
 
 import csv
@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import measure
+from portfolio_kit.bench import measure
+
+from {{ cookiecutter.package_name }}.project import PROJECT
 
 TRAIN = Path("data/processed/train.parquet")
 WORDS = (6, 25)  # of a text
-ROWS_A_GROUP = 10
+ROWS_PER_GROUP = 10
 SETTINGS = {
     "data.sha256": "null",
     "data.test_source": "null",
@@ -28,11 +30,11 @@ SETTINGS = {
 
 def main() -> None:
     if not TRAIN.is_file():
-        sys.exit(f"error: {TRAIN} is not here; run the data stage first")
+        sys.exit(f"error: {TRAIN}: missing; run `make data`")
     texts = pd.read_parquet(TRAIN)
     words = sorted({word for text in texts["text"] for word in text.split()})
     labels = sorted(texts["label"].unique())
-    measure.prepare(partial(write_rows, words=words, labels=labels), SETTINGS)
+    measure.prepare(PROJECT.package, partial(write_rows, words=words, labels=labels), SETTINGS)
 
 
 def write_rows(path: Path, rows: int, words: list[str], labels: list[str]) -> None:
@@ -43,7 +45,7 @@ def write_rows(path: Path, rows: int, words: list[str], labels: list[str]) -> No
         writer.writerow(["text", "label", "group"])
         for _ in range(rows):
             text = " ".join(chance.choices(words, k=chance.randint(*WORDS)))
-            group = chance.randrange(rows // ROWS_A_GROUP)
+            group = chance.randrange(rows // ROWS_PER_GROUP)
             writer.writerow([text, chance.choice(labels), f"group {group}"])
 
 

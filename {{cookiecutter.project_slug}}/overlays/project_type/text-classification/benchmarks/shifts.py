@@ -1,12 +1,15 @@
-"""What may happen to the texts that are sent, to see whether `monitor` notices."""
+"""Checks that `monitor` notices changed texts: python -m benchmarks.shifts, in about a minute."""
 
-from collections.abc import Callable
+import sys
 from random import Random
 from typing import Any
 
+from portfolio_kit.bench import drift
+
 from {{ cookiecutter.package_name }}.data.prepare import read_split
 from {{ cookiecutter.package_name }}.params import Params
-from {{ cookiecutter.package_name }}.serving.predictor import Predictor
+from {{ cookiecutter.package_name }}.predictor import Predictor
+from {{ cookiecutter.package_name }}.project import PROJECT
 
 from .text_shifts import another_subject, two_in_one
 
@@ -17,7 +20,7 @@ def inputs(params: Params) -> list[str]:
 
 
 def answers(predictor: Predictor, texts: list[str]) -> list[dict[str, Any]]:
-    """Return what the model says of each text."""
+    """Return the model's answer to each text."""
     return predictor.answer(predictor.prepare(texts))
 
 
@@ -33,8 +36,11 @@ def typing_errors(texts: list[str], random: Random) -> list[str]:
     return [" ".join(map(typed, text.split())) for text in texts]
 
 
-SHIFTS: dict[str, Callable[[list[str], Random], list[str]]] = {
+SHIFTS = {
     "half is about another subject": another_subject,
     "two texts in one": two_in_one,
     "typing errors in every third word": typing_errors,
 }
+
+if __name__ == "__main__":
+    sys.exit(drift.bench(PROJECT, inputs, answers, SHIFTS))

@@ -19,7 +19,6 @@ LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", 
 OPTIONS: dict[str, dict[str, object]] = {
     "as in `params.yaml`": {},
     "`precision: fp32`": {"precision": "fp32"},
-    "`cache_frozen: false`": {"cache_frozen": "false"},
     "`freeze_layers: 0`": {"freeze_layers": 0},
     "`class_weight_power: 0`": {"class_weight_power": 0},
     "`class_weight_power: 1`": {"class_weight_power": 1},

@@ -60,7 +60,7 @@ def predict(body: PredictRequest) -> dict[str, Any]:
                 "label": LABELS[best[row]],
                 "confidence": confidence[row].item(),
                 "probabilities": dict(zip(LABELS, probabilities[row].tolist(), strict=True)),
-                "needs_review": confidence[row].item() < MANIFEST["review"]["threshold"],
+                "needs_review": confidence[row].item() < MANIFEST["threshold"],
             }
             for row in range(len(body.texts))
         ],

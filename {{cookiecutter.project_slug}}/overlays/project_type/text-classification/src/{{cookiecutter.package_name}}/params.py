@@ -1,14 +1,20 @@
-"""The keys of `params.yaml`, their types and bounds; what has a default here may be left out."""
+"""The keys of `params.yaml`, their types and bounds; a key with a default here is optional."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .config import MOST, Monitor, Place, Section, Serve, Threads, Tracking
-
-Fraction = Annotated[float, Field(gt=0, le=1 / 3)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Rate = Annotated[float, Field(gt=0, le=1)]
+from portfolio_kit.config import (
+    MOST,
+    Fraction,
+    Place,
+    Rate,
+    Section,
+    Serve,
+    Settings,
+    Share,
+    Threads,
+)
 
 
 class Data(Section):
@@ -44,26 +50,17 @@ class Train(Section):
     patience: Annotated[int, Field(ge=1, le=MOST)]
     threads: Threads
     precision: Literal["auto", "fp32", "bf16"]
-    cache_frozen: bool
     checkpoint_steps: Annotated[int, Field(ge=1, le=MOST)]
     int8: bool
     review_precision: Annotated[float, Field(gt=0, lt=1)]
-
-
-class Evaluate(Section):
-    bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)]
 
 
 class Serving(Serve):
     review_below: Annotated[float, Field(ge=0, le=1)] | None
 
 
-class Params(Section):
+class Params(Settings):
     data: Data
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
     model: Model
     train: Train
-    evaluate: Evaluate
-    tracking: Tracking
     serve: Serving
-    monitor: Monitor

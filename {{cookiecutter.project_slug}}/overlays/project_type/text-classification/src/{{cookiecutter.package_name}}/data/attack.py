@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from .stix import clean, names, procedures, read_bundle
+from portfolio_kit.tables import Rows
+from portfolio_kit.text.stix import clean, names, procedures, read_bundle
 
 
-def read(path: Path) -> pd.DataFrame:
-    """Return columns text, tactic, actor: one row for each sentence on how an actor did something.
+def read(path: Path, wanted: list[str]) -> Rows:
+    """Return columns text, tactic, actor: one row per sentence on how an actor did something.
 
-    A sentence inherits the tactic of the technique that it is cited for. A technique that serves
-    several tactics would give its sentences several labels; those sentences are left out, and
-    counted in `attrs["dropped"]`.
+    A sentence inherits the tactic of the technique that it is cited for. If a technique serves
+    several tactics, its sentences are dropped and counted in `attrs["dropped"]`.
     """
     rows = []
     for link, actor, technique in procedures(read_bundle(path)):
@@ -23,4 +23,4 @@ def read(path: Path) -> pd.DataFrame:
     kept = table[one].reset_index(drop=True)
     kept["tactic"] = kept["tactic"].str[0]
     kept.attrs["dropped"] = {"several_tactics": int((~one).sum())}
-    return kept
+    return Rows(list(kept.columns), kept, range(1, len(kept) + 1))

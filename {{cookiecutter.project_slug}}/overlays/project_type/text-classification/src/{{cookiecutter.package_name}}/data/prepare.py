@@ -6,24 +6,34 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from .. import artifacts
-from ..artifacts import PROCESSED, RAW
-from ..errors import UserError
+from portfolio_kit import artifacts, records, sources
+from portfolio_kit.artifacts import PROCESSED, RAW
+from portfolio_kit.errors import UserError
+from portfolio_kit.text import near_duplicates
+
 from ..params import Data, Params
-from . import near_duplicates, readers, sources, validation
+from . import readers, validation
 
 SPLITS = ("train", "valid", "test")
 
 
-def run(params: Params) -> None:
+class Dataset(records.Dataset):
+    """The manifest of `data/processed/`."""
+
+    test_source: str | None
+    test_sha256: str | None
+    classes: dict[str, int]  # rows of the training set, by class
+
+
+def prepare(params: Params) -> None:
     """Fetch, validate, split and write `data/processed/`, the manifest last."""
     data = params.data
-    sha256, rows = _load(data, data.source, data.sha256, "data.source")
+    sha256, rows = load(data, data.source, data.sha256, "data.source")
     rows, dropped = deduplicate(rows)
     test_sha256 = None
     if data.test_source:
-        # An official test file is taken as it is.
-        test_sha256, test = _load(data, data.test_source, data.test_sha256, "data.test_source")
+        # An official test file is used as it is.
+        test_sha256, test = load(data, data.test_source, data.test_sha256, "data.test_source")
         known = rows["text"].isin(test["text"])
         if data.group_column:
             known |= rows["group"].isin(test["group"])
@@ -36,27 +46,24 @@ def run(params: Params) -> None:
     splits = {"train": train, "valid": valid, "test": test}
     if data.near_duplicate_similarity:
         dropped |= drop_near_duplicates(splits, data.near_duplicate_similarity)
-    _check_classes(splits, SPLITS[:2] if data.test_source else SPLITS, data.label_column)
+    check_classes(splits, SPLITS[:2] if data.test_source else SPLITS, data.label_column)
 
     for name, part in splits.items():
         table = part[["text", "label", "group"]].reset_index(drop=True)
         artifacts.write_atomic(PROCESSED / f"{name}.parquet", table.to_parquet)
-    manifest = artifacts.write_manifest(
-        PROCESSED,
-        [f"{name}.parquet" for name in SPLITS],
-        {
-            "source": data.source,
-            "sha256": sha256,
-            "test_source": data.test_source,
-            "test_sha256": test_sha256,
-            "seed": params.seed,
-            "rows": {name: len(part) for name, part in splits.items()},
-            "dropped": dropped,
-            "classes": train["label"].value_counts().to_dict(),
-        },
+    dataset = Dataset(
+        source=data.source,
+        sha256=sha256,
+        test_source=data.test_source,
+        test_sha256=test_sha256,
+        seed=params.seed,
+        rows={name: len(part) for name, part in splits.items()},
+        dropped=dropped,
+        classes=splits["train"]["label"].value_counts().to_dict(),
     )
-    rows_text = ", ".join(f"{count:,} {name}" for name, count in manifest["rows"].items())
-    print(f"{PROCESSED}: {rows_text}; {len(manifest['classes'])} classes; dropped {dropped}")
+    artifacts.write_manifest(PROCESSED, [f"{name}.parquet" for name in SPLITS], dataset)
+    counts = ", ".join(f"{count:,} {name}" for name, count in dataset.rows.items())
+    print(f"{PROCESSED}: {counts}; {len(dataset.classes)} classes; dropped {dropped}")
 
 
 def read_split(name: str) -> pd.DataFrame:
@@ -64,8 +71,20 @@ def read_split(name: str) -> pd.DataFrame:
     return pd.read_parquet(PROCESSED / f"{name}.parquet")
 
 
+def load(data: Data, source: str, pin: str | None, field: str) -> tuple[str, pd.DataFrame]:
+    """Return the file's hash and its valid rows."""
+    path = sources.fetch(source, pin, RAW, field)
+    sha256 = artifacts.sha256(path)
+    if pin is None:
+        print(f"{field} is not pinned; {path} has sha256 {sha256} (delete it to fetch it again)")
+    rows = readers.read(path, data, field)
+    schema = validation.READABLE if field == "data.test_source" else validation.SPLITTABLE
+    validation.check(rows, data, path.name, schema)
+    return sha256, rows
+
+
 def deduplicate(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Keep one row a text; a text with several labels has no right answer and goes altogether."""
+    """Keep one row per text; a text with several labels has no right answer, so all its rows go."""
     repeated = rows.duplicated(["text", "label"])
     contradictory = rows.groupby("text")["label"].transform("nunique") > 1
     for bad, reason in (
@@ -74,7 +93,7 @@ def deduplicate(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     ):
         if bad.any():
             lines = ", ".join(str(line) for line in rows.loc[bad, "line"].head(3))
-            print(f"note: data.text_column: {bad.sum():,} rows {reason} (lines {lines}); left out")
+            print(f"note: data.text_column: {bad.sum():,} rows {reason} (lines {lines}); dropped")
     counts = {
         **rows.attrs.get("dropped", {}),
         "repeated": int((repeated & ~contradictory).sum()),
@@ -83,10 +102,29 @@ def deduplicate(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     return rows[~repeated & ~contradictory], counts
 
 
-def drop_near_duplicates(splits: dict[str, pd.DataFrame], similarity: float) -> dict[str, int]:
-    """Drop from train what nearly repeats a text of valid or test, and from valid one of test.
+def holdout(rows: pd.DataFrame, fraction: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Hold out about `fraction` of the rows, stratified by class, each group on one side."""
+    # If every group is one row, the plain splitter does the same in linear time.
+    groups = rows["group"] if rows["group"].duplicated().any() else None
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    parts = kind(n_splits=round(1 / fraction), shuffle=True, random_state=seed)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about rare classes; check_classes says it better
+            kept, held_out = next(parts.split(rows["text"], rows["label"], groups))
+    except ValueError:
+        raise UserError(
+            f"data.{'label' if groups is None else 'group'}_column: {len(rows)} rows in "
+            f"{rows['group'].nunique()} groups are too few to hold out one part in "
+            f"{parts.n_splits} of each class; add rows"
+        ) from None
+    return rows.iloc[kept], rows.iloc[held_out]
 
-    Changes `splits` in place and returns how many rows went. What is held out stays whole.
+
+def drop_near_duplicates(splits: dict[str, pd.DataFrame], similarity: float) -> dict[str, int]:
+    """Drop rows of train that nearly repeat valid or test, and rows of valid that repeat test.
+
+    Changes `splits` in place and returns how many rows were dropped. The test set stays whole.
     """
     signed = {name: near_duplicates.sign(splits[name]["text"].tolist()) for name in SPLITS}
     counts = {}
@@ -100,38 +138,8 @@ def drop_near_duplicates(splits: dict[str, pd.DataFrame], similarity: float) -> 
     return counts
 
 
-def holdout(rows: pd.DataFrame, fraction: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split off about `fraction` of the rows: classes in proportion, each group on one side."""
-    # With a group to each row the plain kind does the same, in linear time.
-    groups = rows["group"] if rows["group"].duplicated().any() else None
-    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    parts = kind(n_splits=round(1 / fraction), shuffle=True, random_state=seed)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of rare classes: _check_classes says it better
-            kept, held_out = next(parts.split(rows["text"], rows["label"], groups))
-    except ValueError:
-        raise UserError(
-            f"data.{'label' if groups is None else 'group'}_column: {len(rows)} rows in "
-            f"{rows['group'].nunique()} groups are too few to hold out one part in "
-            f"{parts.n_splits} of each class; add rows"
-        ) from None
-    return rows.iloc[kept], rows.iloc[held_out]
-
-
-def _load(data: Data, source: str, pin: str | None, field: str) -> tuple[str, pd.DataFrame]:
-    """Return the file's hash and its valid rows."""
-    path = sources.fetch(source, pin, RAW, field)
-    sha256 = artifacts.sha256(path)
-    if pin is None:
-        print(f"{field} is not pinned; {path} has sha256 {sha256} (delete it to fetch anew)")
-    rows = readers.read(path, data, field)
-    schema = validation.READABLE if field == "data.test_source" else validation.SPLITTABLE
-    validation.check(rows, data, path.name, schema)
-    return sha256, rows
-
-
-def _check_classes(splits: dict[str, pd.DataFrame], wanted: tuple[str, ...], column: str) -> None:
+def check_classes(splits: dict[str, pd.DataFrame], wanted: tuple[str, ...], column: str) -> None:
+    """Raise `UserError` unless there are two classes, and each is in every wanted split."""
     classes = sorted(set().union(*(part["label"] for part in splits.values())))
     if len(classes) < 2:
         raise UserError(
@@ -141,6 +149,6 @@ def _check_classes(splits: dict[str, pd.DataFrame], wanted: tuple[str, ...], col
         missing = sorted(set(classes) - set(splits[name]["label"]))
         if missing:
             raise UserError(
-                f"data.label_column {column!r}: too rare to split, no row of {', '.join(missing)} "
-                f"came into {name}; add rows, or groups, or merge classes"
+                f"data.label_column {column!r}: too rare to split, {name} has no row of "
+                f"{', '.join(missing)}; add rows or groups, or merge classes"
             )

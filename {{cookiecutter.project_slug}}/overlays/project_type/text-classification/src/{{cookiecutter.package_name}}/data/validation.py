@@ -1,16 +1,17 @@
-"""The checks at the boundary: what passes here can be trained on."""
+"""The checks at the boundary: rows that pass can be trained on."""
 
 from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
 
-from ..errors import UserError
+from portfolio_kit.errors import UserError
+from portfolio_kit.tables import describe
+
 from ..params import Data
 
-MIN_ROWS = 3  # of a class: one for each of train, valid and test
-MAX_CLASSES = 1_000  # a column with more is no label, and splitting by it takes all memory
-EXAMPLES = 3
+MIN_ROWS = 3  # of a class: one each for train, valid and test
+MAX_CLASSES = 1_000  # a column with more is not a label, and splitting by it takes all memory
 
 
 def _is_number(value: object) -> bool:
@@ -22,7 +23,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_unicode(value: object) -> bool:
-    """Tell whether a value can be written down: half a surrogate pair, as in "\\ud83d", cannot."""
+    """Tell whether a value can be encoded; half a surrogate pair, as in "\\ud83d", cannot."""
     try:
         str(value).encode()
     except UnicodeEncodeError:
@@ -30,34 +31,32 @@ def _is_unicode(value: object) -> bool:
     return True
 
 
-# A missing value is a failure of "not text", not a reason to skip the check.
+# A missing value fails the check "not text" instead of skipping it.
 EACH: Any = {"element_wise": True, "ignore_na": False}
 TEXT = pa.Check(lambda value: isinstance(value, str), error="not text", **EACH)
 FILLED = pa.Check(lambda value: str(value).strip() != "", error="empty", **EACH)
 NAME = pa.Check(lambda value: not _is_number(value), error="a number, not a name", **EACH)
-WHOLE = pa.Check(_is_unicode, error="no Unicode", **EACH)
+UNICODE = pa.Check(_is_unicode, error="not valid Unicode", **EACH)
 COMMON = pa.Check(
     lambda labels: labels.astype(str).map(labels.astype(str).value_counts()) >= MIN_ROWS,
     error=f"of a class with fewer than {MIN_ROWS} rows",
 )
+SEVERAL = pa.Check(
+    lambda rows: rows["label"].astype(str).nunique() > 1, error="at least two classes are needed"
+)
+FEW = pa.Check(
+    lambda rows: rows["label"].astype(str).nunique() <= MAX_CLASSES,
+    error=f"more than {MAX_CLASSES:,} classes; name the column of the labels",
+)
 COLUMNS = {
-    "text": pa.Column(checks=[TEXT, FILLED, WHOLE], nullable=True),
-    "label": pa.Column(checks=[TEXT, FILLED, WHOLE, NAME], nullable=True),
-    "group": pa.Column(checks=[TEXT, FILLED, WHOLE], nullable=True),
+    "text": pa.Column(checks=[TEXT, FILLED, UNICODE], nullable=True),
+    "label": pa.Column(checks=[TEXT, FILLED, UNICODE, NAME], nullable=True),
+    "group": pa.Column(checks=[TEXT, FILLED, UNICODE], nullable=True),
 }
 READABLE = pa.DataFrameSchema(COLUMNS)
 SPLITTABLE = pa.DataFrameSchema(
-    {**COLUMNS, "label": pa.Column(checks=[TEXT, FILLED, WHOLE, NAME, COMMON], nullable=True)},
-    checks=[
-        pa.Check(
-            lambda rows: rows["label"].astype(str).nunique() > 1,
-            error="at least two classes are needed",
-        ),
-        pa.Check(
-            lambda rows: rows["label"].astype(str).nunique() <= MAX_CLASSES,
-            error=f"more than {MAX_CLASSES:,} classes; name the column of the labels",
-        ),
-    ],
+    {**COLUMNS, "label": pa.Column(checks=[TEXT, FILLED, UNICODE, NAME, COMMON], nullable=True)},
+    checks=[SEVERAL, FEW],
 )
 
 
@@ -81,14 +80,3 @@ def check(rows: pd.DataFrame, data: Data, file: str, schema: pa.DataFrameSchema)
                 column = "label"
             messages.append(f"data.{column}_column {columns[column]!r} of {file}: {reason}")
         raise UserError("\n".join(messages)) from None
-
-
-def describe(bad: pd.DataFrame, column: str) -> str:
-    """Return "2 rows (line 4: 'x', line 9: '') are"."""
-    first = bad.head(EXAMPLES)
-    shown = ", ".join(
-        f"line {line}: {value!r:.40}"
-        for line, value in zip(first["line"], first[column], strict=True)
-    )
-    more = ", ..." if len(bad) > EXAMPLES else ""
-    return f"{len(bad)} row{'s' * (len(bad) > 1)} ({shown}{more}) {'are' if len(bad) > 1 else 'is'}"

@@ -5,9 +5,10 @@ import pandas as pd
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from portfolio_kit.text.encoder import Encoder, embed_texts, fetch_backbone, load_backbone
+from portfolio_kit.text.tokens import encode, load_tokenizer
+
 from ..params import Model
-from ..text import encode, load_tokenizer
-from ..training.encoder import Encoder, embed_texts, fetch_backbone, load_backbone
 from .scores import macro_f1
 
 Splits = dict[str, tuple[pd.Series, np.ndarray]]  # name: texts (rows,), class indices (rows,)
@@ -26,20 +27,20 @@ def predict_with_baselines(
     }
 
 
-def _tfidf(splits: Splits) -> dict[str, np.ndarray]:
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(splits["train"][0])
-    return {name: vectorizer.transform(texts) for name, (texts, _) in splits.items()}
-
-
 def frozen_embeddings(splits: Splits, model: Model) -> dict[str, np.ndarray]:
-    """Return what the encoder, as it comes, makes of each split: (rows, hidden) by name."""
-    folder = fetch_backbone(model)
+    """Return the untrained encoder's embeddings of each split: (rows, hidden) by name."""
+    folder = fetch_backbone(model.backbone, model.sha256)
     tokenizer = load_tokenizer(folder / "tokenizer.json", model.max_tokens)
     encoder = Encoder(load_backbone(folder))
     return {
         name: embed_texts(encoder, encode(tokenizer, texts.tolist())).numpy()
         for name, (texts, _) in splits.items()
     }
+
+
+def _tfidf(splits: Splits) -> dict[str, np.ndarray]:
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(splits["train"][0])
+    return {name: vectorizer.transform(texts) for name, (texts, _) in splits.items()}
 
 
 def _logistic_regression(splits: Splits, features: dict[str, np.ndarray]) -> np.ndarray:

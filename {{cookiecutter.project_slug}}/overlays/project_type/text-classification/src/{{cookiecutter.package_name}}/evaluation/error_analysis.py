@@ -3,7 +3,6 @@
 import re
 import warnings
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,17 +10,19 @@ from cleanlab.filter import find_label_issues
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
-from ..artifacts import REPORTS, write_text
-from .intervals import share_interval_95
-from .markdown import table
+from portfolio_kit.artifacts import REPORTS, write_text
+from portfolio_kit.intervals import share_interval_95
+from portfolio_kit.markdown import table
+
+from .metrics import Metrics, Slice
 
 SHOWN = 20
 ERRORS = REPORTS / "errors.md"
 Rows = tuple[pd.Series, np.ndarray]  # texts (rows,), class indices (rows,)
 
 
-def slices(train: Rows, test: Rows, predictions: np.ndarray) -> dict[str, dict[str, Any]]:
-    """Return rows and accuracy of the test set's slices: by length, and by words new to the model.
+def slices(train: Rows, test: Rows, predictions: np.ndarray) -> dict[str, Slice]:
+    """Return rows and accuracy of the test set by length and by share of new words.
 
     A word is new if no text of the training set has it. Slices by class are `per_class`.
     """
@@ -41,26 +42,24 @@ def slices(train: Rows, test: Rows, predictions: np.ndarray) -> dict[str, dict[s
         "more than 10% new words": new > 0.1,
     }
     is_right = predictions == test[1]
-    return {
-        name: {
-            "rows": int(inside.sum()),
-            "accuracy": float(is_right[inside].mean()),
-            "interval_95": share_interval_95(int(is_right[inside].sum()), int(inside.sum())),
-        }
-        for name, inside in ((name, part.to_numpy()) for name, part in parts.items())
-        if inside.any()
-    }
+    found = {}
+    for name, part in parts.items():
+        rows, hits = int(part.sum()), int(is_right[part.to_numpy()].sum())
+        if rows:
+            interval = share_interval_95(hits, rows)
+            found[name] = Slice(rows=rows, accuracy=hits / rows, interval_95=interval)
+    return found
 
 
 def doubtful_labels(embeddings: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return rows whose label may be wrong, the most doubtful first, and their likelier classes.
 
-    Confident learning (Northcutt et al. 2021) on probabilities that a logistic regression on the
-    untrained encoder's embeddings gives to rows that it was not fitted on.
+    Confident learning (Northcutt et al. 2021) on cross-validated probabilities of a logistic
+    regression on the untrained encoder's embeddings.
     """
     regression = LogisticRegression(C=10, max_iter=2000)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of classes with fewer rows than there are folds
+        warnings.simplefilter("ignore")  # about classes with fewer rows than folds
         probabilities = cross_val_predict(
             regression, embeddings, targets, cv=5, method="predict_proba", n_jobs=1
         )
@@ -71,13 +70,12 @@ def doubtful_labels(embeddings: np.ndarray, targets: np.ndarray) -> tuple[np.nda
 
 
 def write(
-    metrics: dict[str, Any],
+    metrics: Metrics,
     train: Rows,
     test: Rows,
     probabilities: np.ndarray,
     doubtful: tuple[np.ndarray, np.ndarray],
     labels: list[str],
-    version: str,
 ) -> None:
     """Write `reports/errors.md`; probabilities (rows, classes) are those of the test set."""
     predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
@@ -85,9 +83,9 @@ def write(
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:SHOWN]
     rows, likelier = doubtful
     slices = []
-    for name, row in metrics["slices"].items():
-        low, high = row["interval_95"]
-        slices.append((name, f"{row['rows']:,}", f"{row['accuracy']:.3f}, {low:.3f} to {high:.3f}"))
+    for name, part in metrics.slices.items():
+        low, high = part.interval_95
+        slices.append((name, f"{part.rows:,}", f"{part.accuracy:.3f}, {low:.3f} to {high:.3f}"))
     mistakes = [
         (f"{confidence[i]:.2f}", labels[test[1][i]], labels[predictions[i]], test[0].iloc[i])
         for i in worst
@@ -98,7 +96,8 @@ def write(
     ]
     text = f"""# Where the model errs
 
-Model `{version}`; written by the evaluate stage. Each row is a place to look, not a verdict.
+Model `{metrics.model_version}`; written by the evaluate stage. Each row is a place to look, not a
+verdict.
 
 ## By slice of the test set
 

@@ -6,7 +6,7 @@ import numpy as np
 def macro_f1(targets: np.ndarray, predictions: np.ndarray, n_classes: int) -> float:
     """Return the mean over classes of F1 = 2 TP / (2 TP + FP + FN); both (rows,) class indices.
 
-    A class that occurs neither in targets nor in predictions has no F1 and is left out, as in
+    A class that occurs neither in targets nor in predictions has no F1 and is skipped, as in
     scikit-learn's `f1_score(average="macro")`.
     """
     hits = np.bincount(targets[targets == predictions], minlength=n_classes)
@@ -27,7 +27,7 @@ def expected_calibration_error(targets: np.ndarray, probabilities: np.ndarray) -
 def reliability(
     targets: np.ndarray, probabilities: np.ndarray, n_bins: int = 15
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return rows, mean confidence and accuracy of each bin of confidence, (bins,); 0 if empty."""
+    """Return rows, mean confidence and accuracy per bin of confidence, (bins,); 0 if empty."""
     confidence = probabilities.max(axis=1)
     is_right = probabilities.argmax(axis=1) == targets
     bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)

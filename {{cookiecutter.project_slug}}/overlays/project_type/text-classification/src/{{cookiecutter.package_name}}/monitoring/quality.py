@@ -4,28 +4,29 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
+from portfolio_kit.errors import UserError
+from portfolio_kit.monitoring import outcomes
+from portfolio_kit.monitoring.verdict import Quality
+
+from ..evaluation.metrics import Metrics
 from ..evaluation.scores import macro_f1
 from ..params import Params
-from . import outcomes
 
 
 def live_quality(
-    answers: list[dict[str, Any]], labels: str | None, held_out: dict[str, Any], params: Params
-) -> dict[str, Any] | None:
-    """Return macro-F1 of the answers whose label is known, beside that on the held-out test set.
+    answers: list[dict[str, Any]], labels: str, held_out: Metrics, params: Params
+) -> Quality:
+    """Return macro-F1 of the answers with a known label, next to that of the held-out test set.
 
-    labels: a CSV file with the columns id (the request's X-Request-ID, a slash, the place of the
-    text in it) and label.
+    labels: a CSV file with the columns id (the request's X-Request-ID, a slash, the text's place in
+    it) and label.
     """
-    if labels is None:
-        return None
     table = outcomes.read(labels, {"id", "label"}, dtype=str, keep_default_na=False)
     known = dict(zip(table["id"], table["label"], strict=True))
     rows = [(one["answer"]["label"], known[one["id"]]) for one in answers if one["id"] in known]
     if not rows:
-        raise UserError(f"monitor.labels: no id in {labels} is that of an answer that is compared")
-    names = sorted(held_out["per_class"])
+        raise UserError(f"monitor.labels: no id in {labels} matches a compared answer")
+    names = sorted(held_out.per_class)
     strange = sorted({label for _, label in rows} - set(names))
     if strange:
         raise UserError(f"monitor.labels: {labels} has {strange[0]!r}; the labels are {names}")

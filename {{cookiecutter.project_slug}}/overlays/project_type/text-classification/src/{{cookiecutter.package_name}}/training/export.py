@@ -3,45 +3,34 @@
 import logging
 import shutil
 import time
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
+import mlflow
 import numpy as np
 import torch
 from onnxruntime.quantization import quantize_dynamic
 from safetensors.torch import save_file
 from torch import nn
 
-from .. import artifacts
-from ..errors import UserError
-from ..monitoring import reference
-from ..monitoring.reference import MAX_ROWS, REFERENCE
+from portfolio_kit import artifacts, onnx_export, tracking
+from portfolio_kit.checkpoint import Checkpoint
+from portfolio_kit.errors import UserError
+from portfolio_kit.monitoring import reference
+from portfolio_kit.text.encoder import embed_texts
+from portfolio_kit.text.tokens import pad
+
+from ..data.prepare import Dataset
 from ..params import Params
-from ..serving.observe import FAMILIAR, Observer, write_familiar
-from ..serving.predictor import Predictor, softmax
-from ..text import pad
-from . import onnx_file
-from .calibration import fit_temperature, review_threshold
-from .encoder import embed_texts
+from ..predictor import Manifest, ModelFile, Predictor, softmax
+from ..signals import Signals, write_vocabulary
+from .calibration import abstention_threshold, fit_temperature
 from .model import Classifier, Examples
 
-FILES = ["model.onnx", "tokenizer.json", FAMILIAR, REFERENCE]
 MAX_DIFFERENCE = 1e-3  # of a logit: far below what changes a label
-MAX_EMBEDDED = 1_000  # training texts whose embeddings are averaged
 MAX_INT8_LOSS = 0.005  # of accuracy on the validation set
+MAX_EMBEDDED = 1_000  # training texts whose embeddings are averaged
 WORKSHOP = Path(".cache/export")
 WEIGHTS = Path(".cache/trained.safetensors")  # for the benchmark, which serves torch as well
-
-
-class Measured(NamedTuple):
-    """A model file, loaded, and what it computes of the validation set."""
-
-    folder: Path
-    predictor: Predictor
-    logits: np.ndarray  # (rows, classes)
-    embeddings: np.ndarray  # (rows, hidden)
-    facts: dict[str, float]  # its size, its speed on one thread, its accuracy
 
 
 def export(
@@ -49,78 +38,46 @@ def export(
     backbone: Path,
     train: Examples,
     valid: Examples,
-    facts: dict[str, Any],
+    data: Dataset,
+    checkpoint: Checkpoint,
     params: Params,
-) -> dict[str, Any]:
-    """Calibrate `model`, write `models/` and return its manifest.
+) -> Manifest:
+    """Calibrate `model`, convert it, verify the files, and publish them in `models/`."""
+    temperature, logits = calibrate(model, valid)
+    manifest = Manifest(
+        project_type="text-classification",
+        version="",  # until the file is chosen
+        precision="fp32",
+        data_sha256=data.sha256,
+        splits=data.files,
+        validation=checkpoint.best,
+        max_difference=0.0,
+        train_seconds=round(checkpoint.seconds, 1),
+        peak_memory_mb=tracking.peak_memory_mb(),
+        tracking_run=checkpoint.run_id,
+        labels=sorted(data.classes),
+        max_tokens=params.model.max_tokens,
+        backbone=params.model.backbone,
+        temperature=temperature,
+        target_precision=params.train.review_precision,
+    )
+    convert(model, backbone, valid)
+    chosen = verify(manifest, logits, valid, params)
+    return publish(chosen, model, train, valid)
 
-    The files are loaded as the API loads them and compared with torch on `valid` before they
-    replace those of the last run. Raises `UserError` if a logit differs by more than
-    `MAX_DIFFERENCE`.
-    """
-    targets = valid.targets.numpy()
+
+def calibrate(model: Classifier, valid: Examples) -> tuple[float, np.ndarray]:
+    """Fold the temperature into the head; return it and the calibrated logits (rows, classes)."""
     with torch.inference_mode():
         embeddings = embed_texts(model, valid.ids)
-        facts["temperature"] = fit_temperature(model.head(embeddings).numpy(), targets)
-        for weights in model.head.parameters():  # a linear layer: its logits are divided with it
-            weights.div_(facts["temperature"])
-        trained = model.head(embeddings).numpy()
-
-    shutil.rmtree(WORKSHOP, ignore_errors=True)  # what a killed run left
-    folders = WORKSHOP / "fp32", WORKSHOP / "int8"
-    for folder in folders:
-        folder.mkdir(parents=True)
-        shutil.copyfile(backbone / "tokenizer.json", folder / "tokenizer.json")
-    write_onnx(model, valid.ids[:2], folders[0] / "model.onnx")
-    write_int8(*(folder / "model.onnx" for folder in folders))
-    fp32, int8 = (measure(folder, valid, facts, params) for folder in folders)
-    facts["fp32"], facts["int8"] = fp32.facts, int8.facts
-    difference = float(np.abs(fp32.logits - trained).max())
-    if not difference <= MAX_DIFFERENCE:
-        raise UserError(f"export: a logit of ONNX differs from torch's by {difference}")
-    facts["onnx"] = {
-        "max_difference": difference,
-        "accuracy_lost": accuracy(trained, targets) - fp32.facts["accuracy"],
-    }
-    int8_loss = fp32.facts["accuracy"] - int8.facts["accuracy"]
-    chosen = fp32
-    if params.train.int8 and int8_loss <= MAX_INT8_LOSS:
-        chosen = int8
-    elif params.train.int8:
-        print(f"train.int8: not taken, it loses {int8_loss:.2%} of accuracy on the validation set")
-
-    confidence = softmax(chosen.logits).max(axis=1)
-    is_right = chosen.logits.argmax(axis=1) == targets
-    precision = params.train.review_precision
-    facts["precision"] = chosen.folder.name
-    facts["review"] = {
-        "target_precision": precision,
-        "threshold": review_threshold(confidence, is_right, precision),
-    }
-    facts["version"] = artifacts.sha256(chosen.folder / "model.onnx")[:12]
-    write_reference(chosen, train, valid)
-    for name in FILES:
-        artifacts.write_atomic(
-            artifacts.MODELS / name, partial(shutil.copyfile, chosen.folder / name)
-        )
-    save_file(model.state_dict(), WEIGHTS, {"version": facts["version"]})
-    shutil.rmtree(WORKSHOP)
-    return artifacts.write_manifest(artifacts.MODELS, FILES, facts)
-
-
-def write_reference(chosen: Measured, train: Examples, valid: Examples) -> None:
-    """Write what `monitor` compares with: words and embeddings of `train`, signals of `valid`."""
-    some = np.linspace(0, len(train.ids) - 1, min(len(train.ids), MAX_EMBEDDED)).astype(int)
-    _, embeddings = chosen.predictor.compute([train.ids[row] for row in some])
-    write_familiar(chosen.folder, train.texts, embeddings)
-    observe = Observer(chosen.folder)
-    answers = chosen.predictor.describe(chosen.logits, chosen.embeddings)
-    pairs = zip(valid.texts[:MAX_ROWS], answers, strict=False)
-    reference.write(chosen.folder, [observe(*pair).signals for pair in pairs])
+        temperature = fit_temperature(model.head(embeddings).numpy(), valid.targets.numpy())
+        for weights in model.head.parameters():  # linear, so this divides its logits
+            weights.div_(temperature)
+        return temperature, model.head(embeddings).numpy()
 
 
 class Served(nn.Module):
-    """The classifier with its two results: scores, and what they come from."""
+    """The classifier with a second output: the embedding that `monitor` compares."""
 
     def __init__(self, model: Classifier) -> None:
         super().__init__()
@@ -129,43 +86,87 @@ class Served(nn.Module):
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return logits (texts, classes) and embeddings (texts, hidden)."""
+        """Return logits (batch, classes) and unit vectors (batch, hidden)."""
         embeddings = self.model.embed(input_ids, attention_mask)
         return self.model.head(embeddings), embeddings
 
 
-def write_onnx(model: Classifier, ids: list[list[int]], path: Path) -> None:
-    """Trace the model with two texts; the numbers of texts and of tokens stay free."""
-    token_ids, mask = map(torch.from_numpy, pad(ids))
+def convert(model: Classifier, backbone: Path, valid: Examples) -> None:
+    """Write the model as ONNX into a folder of the workshop per precision: fp32 and int8."""
+    shutil.rmtree(WORKSHOP, ignore_errors=True)  # left by a killed run
+    for precision in ("fp32", "int8"):
+        (WORKSHOP / precision).mkdir(parents=True)
+        shutil.copyfile(backbone / "tokenizer.json", WORKSHOP / precision / "tokenizer.json")
+    fp32, int8 = (WORKSHOP / precision / "model.onnx" for precision in ("fp32", "int8"))
+    token_ids, mask = map(torch.from_numpy, pad(valid.ids[:2]))
     inputs = {"input_ids": token_ids, "attention_mask": mask}
-    onnx_file.write(Served(model), inputs, ["logits", "embeddings"], free=2, path=path)
-
-
-def write_int8(fp32: Path, int8: Path) -> None:
-    """Write the model with weights of 8 bits, with a scale for each column of a matrix.
-
-    Activations get theirs while computing, one for a whole batch: so an answer depends a little on
-    what else is in the batch. A bit less in range keeps older processors from overflowing.
-    """
-    logging.disable(logging.WARNING)  # it advises what helps convolutions
+    onnx_export.write(Served(model), inputs, ["logits", "embeddings"], free=2, path=fp32)
+    logging.disable(logging.WARNING)  # its advice is for convolutions
+    # Weights are scaled per column, activations per batch: an answer depends a little on the rest
+    # of its batch. Reducing the range by one bit avoids overflow on older processors.
     quantize_dynamic(fp32, int8, per_channel=True, reduce_range=True)
     logging.disable(logging.NOTSET)
 
 
-def measure(folder: Path, valid: Examples, facts: dict[str, Any], params: Params) -> Measured:
-    """Load a model file as the API does, but on one thread, and use it on `valid`."""
-    predictor = Predictor(folder, facts, params.serve.model_copy(update={"threads": 1}))
-    start = time.perf_counter()
-    logits, embeddings = predictor.compute(valid.ids)
-    seconds = time.perf_counter() - start
-    size = {
-        "megabytes": round((folder / "model.onnx").stat().st_size / 1e6, 1),
-        "milliseconds_a_text": round(1000 * seconds / len(valid.ids), 2),
-        "accuracy": accuracy(logits, valid.targets.numpy()),
-    }
-    return Measured(folder, predictor, logits, embeddings, size)
+def verify(manifest: Manifest, trained: np.ndarray, valid: Examples, params: Params) -> Predictor:
+    """Load both files as the API does, compare them with torch on `valid`, and choose one.
+
+    `trained` are torch's logits (rows, classes). Raises `UserError` if one of fp32 differs by more
+    than `MAX_DIFFERENCE`.
+    """
+    settings = params.serve.model_copy(update={"threads": 1})
+    targets = valid.targets.numpy()
+    predictors, logits, files = {}, {}, {}
+    for precision in ("fp32", "int8"):
+        predictors[precision] = Predictor(WORKSHOP / precision, manifest, settings)
+        start = time.perf_counter()
+        logits[precision] = predictors[precision].logits(valid.ids)
+        seconds = time.perf_counter() - start
+        files[precision] = ModelFile(
+            megabytes=round((WORKSHOP / precision / "model.onnx").stat().st_size / 1e6, 1),
+            milliseconds_per_text=round(1000 * seconds / len(valid.ids), 2),
+            accuracy=accuracy(logits[precision], targets),
+        )
+    difference = float(np.abs(logits["fp32"] - trained).max())
+    if not difference <= MAX_DIFFERENCE:
+        raise UserError(f"export: a logit of ONNX differs from torch's by {difference}")
+    loss = files["fp32"].accuracy - files["int8"].accuracy
+    precision = "int8" if params.train.int8 and loss <= MAX_INT8_LOSS else "fp32"
+    if params.train.int8 and precision == "fp32":
+        print(f"train.int8: not used, it loses {loss:.2%} of accuracy on the validation set")
+    confidence = softmax(logits[precision]).max(axis=1)
+    is_right = logits[precision].argmax(axis=1) == targets
+    chosen = predictors[precision]
+    chosen.manifest = manifest.model_copy(
+        update={
+            "version": artifacts.sha256(chosen.folder / "model.onnx")[:12],
+            "precision": precision,
+            "model_files": files,
+            "max_difference": difference,
+            "accuracy_lost": accuracy(trained, targets) - files["fp32"].accuracy,
+            "threshold": abstention_threshold(confidence, is_right, manifest.target_precision),
+        }
+    )
+    return chosen
+
+
+def publish(chosen: Predictor, model: Classifier, train: Examples, valid: Examples) -> Manifest:
+    """Add what `monitor` compares with, and move the chosen file with it into `models/`."""
+    some = np.linspace(0, len(train.ids) - 1, min(len(train.ids), MAX_EMBEDDED)).astype(int)
+    _, embeddings = chosen.compute([train.ids[row] for row in some])
+    write_vocabulary(chosen.folder, train.texts, embeddings)
+    observe, most = Signals(chosen), reference.MAX_ROWS
+    answers = chosen.answer(valid.ids[:most])
+    pairs = zip(valid.texts[:most], answers, strict=True)
+    reference.write(chosen.folder, [observe(*pair).signals for pair in pairs])
+    save_file(model.state_dict(), WEIGHTS, {"version": chosen.version})
+    manifest = artifacts.publish(chosen.folder, chosen.manifest)
+    shutil.rmtree(WORKSHOP)
+    mlflow.log_metric("onnx_max_difference", manifest.max_difference)
+    mlflow.log_param("data_sha256", manifest.data_sha256)
+    return manifest
 
 
 def accuracy(logits: np.ndarray, targets: np.ndarray) -> float:
-    """Return the share of rows whose largest logit is at their target."""
+    """Return the share of rows whose largest logit is their target's."""
     return float((logits.argmax(axis=1) == targets).mean())

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from .encoder import Encoder
+from portfolio_kit.text.encoder import Encoder
 
-HEAD_SCALE = 20.0  # logits of unit vectors lie in [-1, 1]: too flat for a softmax without it
+HEAD_SCALE = 20.0  # logits of unit vectors lie in [-1, 1], too flat for a softmax without it
 
 
 class Examples(NamedTuple):
@@ -26,15 +26,15 @@ class Classifier(Encoder):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(backbone.config.hidden_size, n_classes)
 
-    def forward(self, inputs: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Return logits (batch, classes); see `embed` for inputs."""
-        return self.head(self.dropout(self.embed(inputs, attention_mask)))
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return logits (batch, classes); both inputs are (batch, tokens)."""
+        return self.head(self.dropout(self.embed(input_ids, attention_mask)))
 
     def start_from_prototypes(self, embeddings: torch.Tensor, targets: torch.Tensor) -> None:
         """Set each class's weights to its mean embedding (prototypes: Snell et al. 2017).
 
-        embeddings (rows, hidden) are unit vectors, targets (rows,) class indices. The first step
-        of training then starts from a nearest-mean classifier instead of from noise.
+        embeddings (rows, hidden) are unit vectors, targets (rows,) class indices. Training then
+        starts from a nearest-mean classifier instead of from noise.
         """
         means = [
             embeddings[targets == index].mean(dim=0) for index in range(self.head.out_features)

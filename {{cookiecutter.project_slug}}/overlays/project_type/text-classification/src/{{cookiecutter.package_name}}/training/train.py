@@ -1,10 +1,11 @@
 """The train stage: fine-tune the classifier, keep the best epoch, export it."""
 
+import math
 import time
 from contextlib import nullcontext
 from importlib.metadata import version
+from pathlib import Path
 
-import mlflow
 import numpy as np
 import torch
 from accelerate import Accelerator
@@ -13,64 +14,50 @@ from sklearn.metrics import f1_score
 from tokenizers import Tokenizer
 from torch import nn
 
-from .. import artifacts, cores
-from ..data.prepare import read_split
+from portfolio_kit import artifacts, cores, tracking
+from portfolio_kit.checkpoint import Checkpoint
+from portfolio_kit.steps import Progress, seed_step, warm_up_and_decay
+from portfolio_kit.text.encoder import embed_texts, fetch_backbone, in_bf16, load_backbone
+from portfolio_kit.text.tokens import bucket, encode, load_tokenizer, pad
+
+from ..data.prepare import Dataset, read_split
 from ..params import Params, Train
-from ..text import bucket, encode, load_tokenizer, pad
-from . import loop, tracking
-from .checkpoint import Checkpoint
-from .encoder import embed_texts, fetch_backbone, in_bf16, load_backbone
 from .export import export
-from .frozen import FrozenStates
 from .model import Classifier, Examples
 
-BUCKET_BATCHES = 50  # batches are sorted by length inside windows of this many: random, yet tight
+PACKAGE = Path(__file__).parents[1]
+BUCKET_BATCHES = 50  # sort by length inside windows of this many batches: random, yet tight
 
 
-def run(params: Params) -> None:
+def train(params: Params) -> None:
     """Train on `train`, choose the epoch on `valid`, write `models/`; the test set stays closed."""
-    # The only process, or one of those that `accelerate launch` has started.
-    accelerator = Accelerator(cpu=not torch.cuda.is_available())
-    main = accelerator.is_main_process
-    data = artifacts.read_manifest(artifacts.PROCESSED, made_by="data")
-    labels = sorted(data["classes"])
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())  # also under `accelerate launch`
+    data = artifacts.read_manifest(artifacts.PROCESSED, Dataset, made_by="data")
+    labels = sorted(data.classes)
     torch.manual_seed(params.seed)
     torch.set_num_threads(cores.threads(params.train.threads))
-    with accelerator.main_process_first():  # the others find what it has fetched
-        folder = fetch_backbone(params.model)
+    with accelerator.main_process_first():  # the others find what it fetched
+        folder = fetch_backbone(params.model.backbone, params.model.sha256)
     tokenizer = load_tokenizer(folder / "tokenizer.json", params.model.max_tokens)
-    train, valid = (read_examples(name, tokenizer, labels) for name in ("train", "valid"))
+    rows, valid = (read_examples(name, tokenizer, labels) for name in ("train", "valid"))
     model = Classifier(load_backbone(folder), len(labels), params.train.dropout)
-    decisive = [
+    checkpoint = Checkpoint(
+        PACKAGE,
         params.model_dump(include={"seed", "model", "train"}),
         artifacts.sha256(folder / "model.safetensors"),
-        data["files"],
+        data.files,
         version("transformers"),
         accelerator.device.type,
         accelerator.num_processes,
         torch.get_num_threads(),
         in_bf16(params.train.precision, accelerator.device),
-    ]
-    checkpoint = Checkpoint(*decisive)
-
-    with tracking.run(params, checkpoint.run_id) if main else nullcontext() as checkpoint.run_id:
-        fit(model, train, valid, params, accelerator, checkpoint)
-        if main:
-            facts = {
-                "project_type": "text-classification",
-                "labels": labels,
-                "max_tokens": params.model.max_tokens,
-                "backbone": params.model.backbone,
-                "data_sha256": data["sha256"],
-                "splits": data["files"],
-                "validation": checkpoint.best,
-                "train_seconds": round(checkpoint.seconds, 1),
-                "peak_memory_mb": tracking.peak_memory_mb(),
-                "tracking_run": checkpoint.run_id,
-            }
-            manifest = export(model.cpu(), folder, train, valid, facts, params)
-            mlflow.log_metrics({f"onnx_{name}": value for name, value in manifest["onnx"].items()})
-            mlflow.log_param("data_sha256", data["sha256"])
+    )
+    is_main = accelerator.is_main_process
+    with tracking.run(params, checkpoint.run_id) if is_main else nullcontext() as run_id:
+        checkpoint.run_id = run_id
+        fit(model, rows, valid, params, accelerator, checkpoint)
+        if is_main:
+            export(model.cpu(), folder, rows, valid, data, checkpoint, params)
             checkpoint.remove()
     accelerator.wait_for_everyone()
 
@@ -91,8 +78,8 @@ def fit(
     accelerator: Accelerator,
     checkpoint: Checkpoint,
 ) -> None:
-    """Train `model` in place from where `checkpoint` stands, and leave it at its best epoch."""
-    settings, device = params.train, accelerator.device
+    """Train `model` in place from where `checkpoint` stopped, and leave it at its best epoch."""
+    settings, device, rank = params.train, accelerator.device, accelerator.process_index
     lengths = np.array([len(row) for row in train.ids])
     class_weights = weigh_classes(train.targets, settings)
     loss_function = nn.CrossEntropyLoss(
@@ -108,52 +95,50 @@ def fit(
         {"params": model.head.parameters(), "peak": settings.head_learning_rate},
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
-    with autocast:
-        if not checkpoint.restore(model, optimizer):
+    if not checkpoint.restore(model, optimizer):
+        with autocast:
             model.start_from_prototypes(embed_texts(model, train.ids), train.targets)
-        cached = settings.cache_frozen and settings.freeze_layers
-        frozen = FrozenStates(model, train.ids) if cached else None
-    network = accelerator.prepare(model)  # the model, or a wrapper that averages its gradients
+    network = accelerator.prepare(model)  # the model, or a wrapper that averages gradients
     checkpoint.seconds += time.perf_counter() - start
 
-    def loss_of(batch: np.ndarray) -> torch.Tensor:
-        """Return the loss of this process's rows, scaled so that all processes' mean is theirs."""
-        share = batch[accelerator.process_index :: accelerator.num_processes]
-        rows = share if len(share) else batch[:1]  # each process has to take part in each step
-        inputs = frozen.batch(rows) if frozen else pad([train.ids[row] for row in rows])
-        with autocast:
-            logits = network(*(torch.as_tensor(array).to(device) for array in inputs))
-        loss = loss_function(logits.float(), train.targets[rows].to(device)) * bool(len(share))
-        return loss / class_weights[train.targets[batch]].sum() * accelerator.num_processes
+    steps_per_epoch = math.ceil(len(lengths) / settings.batch_size)
+    steps = settings.epochs * steps_per_epoch
+    every = settings.checkpoint_steps
+    with Progress(checkpoint, model, optimizer, steps, every, rank == 0) as progress:
+        while checkpoint.step < steps:
+            epoch, done = divmod(checkpoint.step, steps_per_epoch)
+            if checkpoint.is_stale(epoch, settings.patience):
+                print(f"no better for {settings.patience} epochs: stopping early")
+                break
+            model.train()
+            random = np.random.default_rng([params.seed, epoch])
+            for batch in shuffled_batches(lengths, settings.batch_size, random)[done:]:
+                seed_step(params.seed, checkpoint.step, rank)
+                factor = warm_up_and_decay(checkpoint.step, steps, settings.warmup_fraction)
+                for group in optimizer.param_groups:
+                    group["lr"] = group["peak"] * factor
 
-    loop.fit(
-        model,
-        optimizer,
-        checkpoint,
-        settings,
-        params.seed,
-        steps_an_epoch=len(bucket(lengths, settings.batch_size)),
-        batches=lambda random: shuffled_batches(lengths, settings.batch_size, random),
-        loss_of=loss_of,
-        validate=lambda: validate(model, valid),
-        team=Processes(accelerator),
-    )
+                # Each process takes its share of the batch, and at least one row: all take part.
+                share = batch[rank :: accelerator.num_processes]
+                rows = share if len(share) else batch[:1]
+                inputs = map(torch.from_numpy, pad([train.ids[row] for row in rows]))
+                with autocast:
+                    logits = network(*(tensor.to(device) for tensor in inputs))  # (rows, classes)
+                loss = loss_function(logits.float(), train.targets[rows].to(device))
+                # Scaled so the mean over processes is the weighted mean over the batch.
+                weight = class_weights[train.targets[batch]].sum() / accelerator.num_processes
+                loss = loss * bool(len(share)) / weight
 
+                optimizer.zero_grad()
+                accelerator.backward(loss)
+                nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
+                optimizer.step()
+                progress.step(loss, is_last=(checkpoint.step + 1) % steps_per_epoch == 0)
 
-class Processes(loop.Team):
-    """Those that `accelerate launch` has started, or the only one."""
-
-    def __init__(self, accelerator: Accelerator) -> None:
-        self.accelerator, self.rank = accelerator, accelerator.process_index
-
-    def backward(self, loss: torch.Tensor) -> None:
-        """Compute the gradients of the mean of all processes' losses."""
-        self.accelerator.backward(loss)
-
-    def agree(self, scores: dict[str, float]) -> dict[str, float]:
-        """Return the scores that rank 0 found: all go on alike, whatever their rounding."""
-        [scores] = broadcast_object_list([scores])
-        return scores
+            # All processes go on with the main one's scores, whatever their rounding.
+            [scores] = broadcast_object_list([validate(model, valid) if rank == 0 else {}])
+            progress.epoch(epoch + 1, scores)
+    checkpoint.restore_best(model)
 
 
 def weigh_classes(targets: torch.Tensor, settings: Train) -> torch.Tensor:
@@ -166,7 +151,7 @@ def weigh_classes(targets: torch.Tensor, settings: Train) -> torch.Tensor:
 def shuffled_batches(
     lengths: np.ndarray, batch_size: int, random: np.random.Generator
 ) -> list[np.ndarray]:
-    """Return an epoch's batches of row indices: random, each of texts of about one length."""
+    """Return an epoch's batches of row indices in random order, each of texts of similar length."""
     order = random.permutation(len(lengths))
     window = batch_size * BUCKET_BATCHES
     windows = [order[start : start + window] for start in range(0, len(order), window)]
@@ -175,13 +160,13 @@ def shuffled_batches(
 
 
 def validate(model: Classifier, valid: Examples) -> dict[str, float]:
-    """Return loss, accuracy and macro-F1 of the model as it stands."""
+    """Return loss, accuracy and macro-F1 of the model as it is."""
     with torch.inference_mode():
         embeddings = embed_texts(model, valid.ids).to(model.device)
         logits = model.head(embeddings).cpu()
     predictions = logits.argmax(dim=1)
     return {
-        # It tells epochs apart more finely than F1 on the few rows of a rare class.
+        # Tells epochs apart more finely than F1 on the few rows of a rare class.
         "loss": round(nn.functional.cross_entropy(logits, valid.targets).item(), 4),
         "accuracy": round((predictions == valid.targets).float().mean().item(), 4),
         "macro_f1": round(f1_score(valid.targets, predictions, average="macro"), 4),

@@ -1,0 +1,125 @@
+"""Files that later stages trust: written whole, listed with their hashes, checked when read."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from .errors import UserError
+from .records import Listed, Metrics
+
+# What each stage writes and the next one reads, relative to the project's folder.
+RAW = Path("data/raw")
+PROCESSED = Path("data/processed")
+MODELS = Path("models")
+REPORTS = Path("reports")
+METRICS = REPORTS / "metrics.json"
+
+MANIFEST = "manifest.json"
+R = TypeVar("R", bound=Listed)
+M = TypeVar("M", bound=Metrics)
+
+
+def sha256(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file, or of a folder's file names and contents."""
+    if path.is_dir():
+        files = sorted(f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file())
+        listing = "".join(f"{sha256(path / name)}  {name}\n" for name in files)
+        return hashlib.sha256(listing.encode()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file next to `path`, then put it in place in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial_file = path.with_name(f".{path.name}.partial")
+    try:
+        write(partial_file)
+        os.replace(partial_file, path)
+    finally:
+        partial_file.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text with the same bytes on every system."""
+    write_atomic(path, lambda file: file.write_text(text, encoding="utf-8", newline="\n"))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON with the same bytes for the same content."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_manifest(folder: Path, names: Iterable[str], record: R) -> R:
+    """Write a record with the hash of each named file of `folder`; call this after the files."""
+    files = {name: sha256(folder / name) for name in names}
+    whole = record.model_copy(update={"files": files})
+    write_json(folder / MANIFEST, whole.model_dump(mode="json"))
+    return whole
+
+
+def publish(workshop: Path, record: R) -> R:
+    """Move a finished model's files into `models/`, the manifest last; remove the workshop."""
+    files = sorted(file for file in workshop.rglob("*") if file.is_file())
+    names = [file.relative_to(workshop).as_posix() for file in files]
+    for name in names:
+        write_atomic(MODELS / name, partial(shutil.move, workshop / name))
+    shutil.rmtree(workshop)
+    return write_manifest(MODELS, names, record)
+
+
+def read_manifest(folder: Path, kind: type[R], made_by: str) -> R:
+    """Return the manifest of `folder` once every file it lists has the hash it states.
+
+    Raises `UserError` if something is missing or altered; `made_by` is the command that fixes it.
+    """
+    try:
+        manifest = kind.model_validate_json((folder / MANIFEST).read_bytes())
+    except OSError:
+        raise UserError(f"{folder}: nothing complete here yet; run `make {made_by}`") from None
+    except ValidationError:
+        raise UserError(
+            f"{folder / MANIFEST}: damaged, or written by another version of this code; "
+            f"run `make {made_by}` again"
+        ) from None
+    for name, expected in manifest.files.items():
+        if not (folder / name).is_file() or sha256(folder / name) != expected:
+            raise UserError(
+                f"{folder / name}: not the file that {MANIFEST} lists (altered or incomplete); "
+                f"run `make {made_by}` again"
+            )
+    return manifest
+
+
+def read_metrics(kind: type[M], version: str) -> M:
+    """Return the held-out metrics of exactly this model; raises `UserError` if there are none."""
+    try:
+        metrics = kind.model_validate_json(METRICS.read_bytes())
+    except OSError:
+        raise UserError(f"{METRICS}: not written yet; run `make evaluate`") from None
+    except ValidationError:
+        raise UserError(
+            f"{METRICS}: damaged, or written by another version of this code; run `make evaluate`"
+        ) from None
+    if metrics.model_version != version:
+        raise UserError(
+            f"{METRICS} belongs to model {metrics.model_version}, but {MODELS} holds {version}; "
+            "run `make evaluate` again"
+        )
+    return metrics
+
+
+def read_scores(version: str) -> dict[str, float] | None:
+    """Return the held-out scores of exactly this model, or None if it was not evaluated."""
+    try:
+        metrics = json.loads(METRICS.read_bytes())
+        return metrics["model"] if metrics["model_version"] == version else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,201 @@
+"""Reads `params.yaml`, applies overrides and explains what is wrong with them."""
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import UserError
+
+PARAMS_FILE = Path("params.yaml")
+MOST = 1_000_000_000  # of anything that is counted
+
+
+class Section(BaseModel):
+    """A section of `params.yaml`: every key is known, typed and bounded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+def _one_line(place: str) -> str:
+    if not place.strip() or any(character < " " or character == "\x7f" for character in place):
+        raise ValueError("write a path or a URL on one line")
+    return place
+
+
+Place = Annotated[str, AfterValidator(_one_line)]  # of a file or folder, local or remote
+Example = Annotated[str, Field(min_length=1, max_length=1_000)]
+Threads = Annotated[int, Field(ge=1, le=256)] | None  # None: one per available core
+Fraction = Annotated[float, Field(gt=0, le=1 / 3)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+
+
+class Tracking(Section):
+    experiment: str
+
+
+class Log(Section):
+    folder: Place | None
+    sample: Annotated[float, Field(ge=0, le=1)]
+    megabytes: Annotated[int, Field(ge=1, le=MOST)]
+    redact: bool
+
+
+class Monitor(Section):
+    rows: Annotated[int, Field(ge=20, le=MOST)]
+    significance: Annotated[float, Field(gt=0, lt=0.5)]
+    effect: Annotated[float, Field(gt=0, lt=1)]
+    invalid: Annotated[float, Field(gt=0, lt=1)]
+    labels: Place | None
+
+
+class Serve(Section):
+    title: str
+    log: Log
+    threads: Threads
+    max_wait_seconds: Annotated[float, Field(gt=0, le=60)]
+    max_body_bytes: Annotated[int, Field(ge=1_000, le=MOST)]
+    examples: Annotated[list[Example], Field(max_length=12)] = []
+
+
+class Evaluate(Section):
+    bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)]
+
+
+class Settings(Section):
+    """The sections that every project has."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    evaluate: Evaluate
+    tracking: Tracking
+    serve: Serve
+    monitor: Monitor
+
+
+P = TypeVar("P", bound=Section)
+
+
+class _Loader(yaml.SafeLoader):
+    """Rejects a repeated key, of which PyYAML would silently keep the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for name in names:
+            if names.count(name) > 1:
+                problem = f"the key {name!r} is repeated; remove one"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def load(
+    schema: type[P],
+    package: str,
+    overrides: Iterable[str] = (),
+    environment: Mapping[str, str] = os.environ,
+) -> P:
+    """Return the parameters in force: the file, then environment variables, then `--set`.
+
+    Raises `UserError` for an unreadable file, an unknown key (naming the nearest known one) or an
+    invalid value.
+    """
+    values = _read(PARAMS_FILE)
+    known, origins = list(keys(schema)), {}
+    for origin, key, text in [*_variables(package, environment), *_options(overrides)]:
+        if key not in known:
+            raise UserError(f"{origin}: {_unknown(key, known)}")
+        origins[key] = origin
+        section = values
+        *sections, name = key.split(".")
+        for part in sections:
+            if not isinstance(section.get(part), dict):
+                section[part] = {}
+            section = section[part]
+        try:
+            section[name] = _parse(text)
+        except ValueError:
+            section[name] = text
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        lines = (_explain(problem, known, origins) for problem in error.errors())
+        raise UserError("\n".join(lines)) from None
+
+
+def as_environment(package: str, overrides: Iterable[str]) -> dict[str, str]:
+    """Return `--set` overrides as the environment variables that child processes read."""
+    return {
+        f"{package}_{key.replace('.', '__')}".upper(): text for _, key, text in _options(overrides)
+    }
+
+
+def keys(schema: type[Section], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted name of each parameter."""
+    for name, field in schema.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield from keys(kind, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _variables(package: str, environment: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    prefix = f"{package}_".upper()
+    for name, text in sorted(environment.items()):
+        if name.upper().startswith(prefix):
+            yield _shown(name), name[len(prefix) :].lower().replace("__", "."), text
+
+
+def _options(overrides: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise UserError(f"--set {_shown(override)}: write it as --set section.key=value")
+        yield f"--set {_shown(key.strip())}", key.strip(), text
+
+
+def _shown(text: str) -> str:
+    return repr(text)[1:-1][:100]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = _parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; run this in the project's folder") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: must hold sections with keys, like `train:` and `  epochs: 3`")
+    return values
+
+
+def _parse(text: str) -> Any:
+    """Return what YAML says; raises `ValueError` with the reason why it cannot be read."""
+    try:
+        return yaml.load(text, _Loader)
+    except Exception as error:  # PyYAML lets Python's own errors through, of dates for example
+        raise ValueError(f"{' '.join(str(error).split()):.300}") from None
+
+
+def _unknown(key: str, known: list[str]) -> str:
+    nearest = difflib.get_close_matches(key[:100], known, n=1, cutoff=0.0)[0]
+    return f"there is no parameter {key!r:.100}; the nearest is {nearest!r}"
+
+
+def _explain(problem: Any, known: list[str], origins: dict[str, str]) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{PARAMS_FILE}: {_unknown(key, known)}"
+    if problem["type"] == "missing":
+        return f"{PARAMS_FILE}: {key} is missing"
+    overridden = (one for one in origins if f"{key}.".startswith(f"{one}."))
+    places = [origins[one] + key.removeprefix(one) for one in overridden]  # with a list's index
+    place = places[0] if places else f"{PARAMS_FILE}: {key}"
+    return f"{place}: {problem['msg']} (got {problem['input']!r:.100})"

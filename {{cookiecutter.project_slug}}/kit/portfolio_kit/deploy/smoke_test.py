@@ -1,0 +1,45 @@
+"""Sends a running service one real request: python kit/portfolio_kit/deploy/smoke_test.py [URL]."""
+
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+EXAMPLE = Path("scripts/example_request.json")
+READY_SECONDS = 60
+
+
+def main() -> None:
+    url = (sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000").rstrip("/")
+    wait_until_ready(url)
+    print(json.dumps(ask(url), indent=2, ensure_ascii=False))
+
+
+def ask(url: str) -> Any:
+    """Return the answer to the example request."""
+    example = json.loads(EXAMPLE.read_text(encoding="utf-8"))
+    body = json.dumps(example["body"]).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url + example["path"], body, headers)
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+def wait_until_ready(url: str) -> None:
+    """Poll `/ready`; exit with one line if it does not answer 200 in time."""
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/ready", timeout=5):
+                return
+        except (urllib.error.URLError, OSError) as error:
+            if time.monotonic() > deadline:
+                sys.exit(f"error: {url}/ready did not answer 200 in {READY_SECONDS} s ({error})")
+            time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    main()

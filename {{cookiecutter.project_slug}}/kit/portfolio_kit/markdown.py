@@ -1,0 +1,20 @@
+"""Markdown tables of arbitrary text."""
+
+import re
+from collections.abc import Iterable
+
+MAX_CHARACTERS = 300  # of a cell
+
+
+def table(header: str, rows: Iterable[Iterable[str]]) -> str:
+    """Return a table under a header such as "label|text"; long cells are cut."""
+    lines = [header.split("|"), ["---"] * (header.count("|") + 1)]
+    cells = [map(cell, row) for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [*lines, *cells])
+
+
+def cell(text: str) -> str:
+    """Return text on one line with nothing that Markdown would read as markup."""
+    plain = " ".join(text.split())
+    short = plain if len(plain) <= MAX_CHARACTERS else plain[: MAX_CHARACTERS - 1] + "…"
+    return re.sub(r"[\\`*_\[\]|<>$~]", r"\\\g<0>", short)

@@ -1,0 +1,1 @@
+"""What was served, compared with the training data."""

@@ -1,0 +1,77 @@
+"""`reports/drift.md`: the verdict in words, and a figure of each signal's distributions."""
+
+import numpy as np
+import pandas as pd
+
+from ..artifacts import REPORTS, write_text
+from ..markdown import cell
+from ..plots import ACCENT, MUTED, STYLE, plt, save
+from .verdict import Verdict
+
+REPORT = REPORTS / "drift.md"
+FIGURE = "drift.png"
+BINS = 30
+
+
+def write(verdict: Verdict, reference: pd.DataFrame, window: pd.DataFrame) -> None:
+    """Write the report and its figure."""
+    draw(reference, window)
+    quality, rejected = verdict.quality, verdict.data_quality
+    live = "Unknown: no outcomes were given (`monitor.labels`)."
+    if quality:
+        (low, high), (lowest, highest) = quality.interval_95, quality.held_out_interval_95
+        live = (
+            f"{quality.metric} {quality.live:.3f} (95% interval {low:.3f} to {high:.3f}) on "
+            f"{quality.answers:,} answers with a known outcome; on the held-out test set "
+            f"{quality.held_out:.3f} ({lowest:.3f} to {highest:.3f})."
+        )
+    rule = "|---" * 7 + "|"
+    rows = [
+        f"| {cell(one.signal)} | {one.test} | {one.effect:.3f} | {one.adjusted:.2g} | "
+        f"{_numbers(one.reference)} | {_numbers(one.window)} | {'**alarm**' * one.is_alarm} |"
+        for one in verdict.signals
+    ]
+    lines = [
+        f"# Drift: {'alarm' if verdict.alarm else 'no alarm'}",
+        "\n".join(f"- {cell(reason)}" for reason in verdict.reasons),
+        f"Model `{verdict.model_version}`: {verdict.answers:,} answers from {verdict.first} to "
+        f"{verdict.last}, compared with {len(reference):,} of the validation set.",
+        "\n".join(["| signal | test | effect | adjusted p | reference | served | |", rule, *rows]),
+        f"![Distribution of each signal]({FIGURE})",
+        f"## Quality\n\n{live}",
+        f"## Invalid requests\n\n{rejected.invalid:,} of {rejected.requests:,}.",
+    ]
+    write_text(REPORT, "\n\n".join(filter(None, lines)) + "\n")
+
+
+def draw(reference: pd.DataFrame, window: pd.DataFrame) -> None:
+    """Draw each signal in both samples, as shares."""
+    with plt.rc_context(STYLE):
+        size = (7.5, 2.4 * len(reference.columns))
+        figure, panels = plt.subplots(len(reference.columns), figsize=size, squeeze=False)
+        for axes, name in zip(panels[:, 0], reference, strict=True):
+            both = (reference[name], MUTED, "reference"), (window[name], ACCENT, "served")
+            if pd.api.types.is_numeric_dtype(reference[name]):
+                every = np.concatenate([values for values, _, _ in both])
+                bins = np.histogram_bin_edges(every, BINS).tolist()
+                for values, color, label in both:
+                    shares = np.full(len(values), 1 / len(values))
+                    axes.hist(values, bins, weights=shares, color=color, alpha=0.6, label=label)
+            else:
+                names = (
+                    reference[name].value_counts().index.union(window[name].unique(), sort=False)
+                )
+                places = np.arange(len(names[:20]))
+                for place, (values, color, label) in enumerate(both):
+                    shares = values.value_counts(normalize=True).reindex(names[:20], fill_value=0)
+                    axes.bar(places + 0.4 * place, shares, 0.4, color=color, label=label)
+                axes.set_xticks(places + 0.2, list(names[:20]), rotation=30, ha="right")
+            axes.set_title(str(name))
+            axes.set_ylabel("share")
+        panels[0, 0].legend(frameon=False)
+        figure.tight_layout()
+        save(figure, FIGURE, REPORTS)
+
+
+def _numbers(summary: dict[str, float]) -> str:
+    return ", ".join(f"{cell(name)} {value:.3g}" for name, value in summary.items())

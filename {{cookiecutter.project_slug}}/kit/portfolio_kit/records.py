@@ -1,0 +1,88 @@
+"""The JSON files that stages hand to each other, as types."""
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+Interval = tuple[float, float]
+
+
+class Record(BaseModel):
+    """A file with known keys; anything else was written by another version of the code."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Listed(Record):
+    """The manifest of a folder; it is written last, so its files are whole."""
+
+    files: dict[str, str] = {}  # name to SHA-256
+
+
+class Dataset(Listed):
+    """`data/processed/manifest.json`: what was split, and how."""
+
+    source: str
+    sha256: str
+    seed: int
+    rows: dict[str, int]  # by split
+    dropped: dict[str, int]  # by reason
+
+
+class Manifest(Listed):
+    """`models/manifest.json`: the exported model and where it came from."""
+
+    project_type: str
+    version: str  # the first digits of the model file's SHA-256
+    precision: str  # of its weights: fp32 or int8
+    data_sha256: str
+    splits: dict[str, str]  # `files` of the dataset it was trained on
+    validation: dict[str, int | float]  # the scores of the best epoch, and its number
+    max_difference: float  # between the exported model's outputs and torch's
+    train_seconds: float
+    peak_memory_mb: float
+    tracking_run: str | None
+
+
+class Versus(Record):
+    """A paired comparison: above zero the model is better, whichever way the metric points."""
+
+    baseline: str
+    metric: str
+    difference: float
+    interval_95: Interval
+
+
+class Evaluated(Record):
+    """The data behind the metrics."""
+
+    sha256: str
+    rows: dict[str, int]
+
+
+class Metrics(Record):
+    """`reports/metrics.json`: the source of every number in the README."""
+
+    project_type: str
+    model_version: str
+    data: Evaluated
+    model: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+    intervals_95: dict[str, Interval]
+    versus_best_baseline: Versus | None
+    not_measured: str | None = None  # why there is no comparison
+    not_drawn: list[str] = []  # figures that the data does not allow
+    train_seconds: float
+    peak_memory_mb: float
+
+    @classmethod
+    def of(cls, manifest: Manifest, dataset: Dataset, /, **scores: Any) -> Self:
+        """Join what was measured with what the two manifests know."""
+        return cls(
+            project_type=manifest.project_type,
+            model_version=manifest.version,
+            data=Evaluated(sha256=dataset.sha256, rows=dataset.rows),
+            train_seconds=manifest.train_seconds,
+            peak_memory_mb=manifest.peak_memory_mb,
+            **scores,
+        )

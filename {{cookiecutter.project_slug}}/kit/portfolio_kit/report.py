@@ -1,0 +1,149 @@
+"""The report stage: the README's headline and results, and the model card."""
+
+import re
+from pathlib import Path
+
+from .artifacts import (
+    METRICS,
+    MODELS,
+    PROCESSED,
+    REPORTS,
+    read_manifest,
+    read_metrics,
+    write_json,
+    write_text,
+)
+from .errors import UserError
+from .project import Project, Reporting
+from .records import Dataset, Manifest, Metrics, Versus
+
+README = Path("README.md")
+
+
+def write_metrics(metrics: Metrics) -> None:
+    """Write `reports/metrics.json` and print its table."""
+    write_json(METRICS, metrics.model_dump(mode="json"))
+    print(f"{table(metrics)}\n{METRICS}: version {metrics.model_version}. {verdict(metrics)}.")
+
+
+def report(project: Project) -> None:
+    """Rewrite the text between the README's markers, and the model card."""
+    says = project.reporting()
+    data = read_manifest(PROCESSED, says.dataset, "data")
+    model = read_manifest(MODELS, says.manifest, "train")
+    metrics = read_metrics(says.metrics, model.version)
+    readme = README.read_text(encoding="utf-8")
+    readme = fill(readme, "headline", headline(metrics, says))
+    write_text(README, fill(readme, "results", results(metrics, says)))
+    write_text(REPORTS / "model_card.md", model_card(project, metrics, data, model))
+    print(f"wrote the headline and results of {README}, and {REPORTS / 'model_card.md'}")
+
+
+def fill(readme: str, name: str, text: str) -> str:
+    """Return the README with `text` between its markers of that name.
+
+    Raises `UserError` unless there is one of each, in order.
+    """
+    start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
+    parts = re.split(f"({start}|{end})", readme)
+    if parts[1::2] != [start, end]:
+        raise UserError(f"{README}: put {start} and then {end} once each where the {name} belongs")
+    return f"{parts[0]}{start}\n{text}\n{end}{parts[-1]}"
+
+
+def headline(metrics: Metrics, says: Reporting) -> str:
+    """Return what the README opens with: the result against the best baseline, and one figure."""
+    versus = metrics.versus_best_baseline
+    if versus is None:
+        result = metrics.not_measured
+    else:
+        better = "better" if versus.difference >= 0 else "worse"
+        result = (
+            f"{says.score.format(metrics.model[versus.metric])} on "
+            f"{metrics.data.rows['test']:,} held-out {says.rows}: {abs(versus.difference):.3f} "
+            f"{better} than {versus.baseline} ({interval(versus)})"
+        )
+    return f"**{result}.**\n\n{_figures(metrics, says)[0]}"
+
+
+def results(metrics: Metrics, says: Reporting) -> str:
+    """Return the README's results: the comparison, what it means, and the other figures."""
+    rows = metrics.data.rows
+    return "\n\n".join(
+        [
+            f"On {rows['test']:,} held-out {says.rows} (trained on {rows['train']:,}):",
+            table(metrics),
+            f"**{verdict(metrics)}.** {_intervals(metrics)}",
+            says.highlights(metrics),
+            *_figures(metrics, says)[1:],
+            f"Model `{metrics.model_version}`, trained in {metrics.train_seconds:.0f} s with "
+            f"{metrics.peak_memory_mb:.0f} MB of memory. Every number comes from "
+            "[`reports/metrics.json`](reports/metrics.json); "
+            f"[the model card](reports/model_card.md) has more{says.more}.",
+        ]
+    )
+
+
+def model_card(project: Project, metrics: Metrics, data: Dataset, model: Manifest) -> str:
+    """Return a model card (Mitchell et al. 2019) with what the run knows, and nothing else."""
+    says = project.reporting()
+    rows, dropped = (
+        ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
+        for counts in (data.rows, data.dropped)
+    )
+    sections = [
+        f"# Model card: {project.about['Name']} `{model.version}`",
+        f"## Intended use\n\n{project.about['Summary']}",
+        f"## Training data\n\n`{data.source}` (sha256 `{data.sha256}`), split with seed "
+        f"{data.seed}: {rows} {says.rows}. Dropped: {dropped or 'nothing'}. Terms: "
+        "`data/README.md`.",
+        f"## Evaluation on the held-out test set\n\n{table(metrics)}",
+        f"{verdict(metrics)}. {_intervals(metrics)}",
+        *says.model_card(metrics, model),
+        "## Files",
+        "\n".join(f"- `models/{name}`: sha256 `{hash_}`" for name, hash_ in model.files.items()),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def table(metrics: Metrics) -> str:
+    """Return a Markdown table of the model, in bold, and its baselines; "–" means no score."""
+    names = list(metrics.model)
+    lines = [f"| | {' | '.join(names)} |".replace("_", " "), "|---" * (len(names) + 1) + "|"]
+    for row, scores in {"**this model**": metrics.model, **metrics.baselines}.items():
+        cells = [f"{scores[name]:.3f}" if name in scores else "–" for name in names]
+        lines.append(f"| {row} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def verdict(metrics: Metrics) -> str:
+    """Return one sentence: the lead over the best baseline, and whether it may be chance."""
+    versus = metrics.versus_best_baseline
+    if versus is None:
+        return metrics.not_measured or ""
+    better = "Better" if versus.difference >= 0 else "Worse"
+    return (
+        f"{better} in {versus.metric.replace('_', ' ')} than the best baseline, {versus.baseline}, "
+        f"by {versus.difference:+.3f} (paired bootstrap, {interval(versus)})"
+    )
+
+
+def interval(versus: Versus) -> str:
+    """Return the 95% interval of a difference, and whether it may be chance."""
+    low, high = versus.interval_95
+    certain = "" if low > 0 or high < 0 else ", so it may be chance"
+    return f"95% interval {low:+.3f} to {high:+.3f}{certain}"
+
+
+def _figures(metrics: Metrics, says: Reporting) -> list[str]:
+    """Return the figures that were drawn, the most telling first."""
+    drawn = (pair for pair in says.captions.items() if pair[0] not in metrics.not_drawn)
+    return [f"![{caption}](reports/figures/{name})" for name, caption in drawn]
+
+
+def _intervals(metrics: Metrics) -> str:
+    parts = [
+        f"{name.replace('_', ' ')} {low:.3f} to {high:.3f}"
+        for name, (low, high) in metrics.intervals_95.items()
+    ]
+    return f"95% intervals of this model: {'; '.join(parts)}." if parts else ""

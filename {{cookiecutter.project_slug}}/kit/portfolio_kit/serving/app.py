@@ -1,0 +1,153 @@
+"""The API around a project's own routes."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from .. import cores
+from ..artifacts import MODELS, read_scores
+from ..config import Settings
+from ..errors import UserError
+from ..project import Project, Serving
+from .dependencies import NOT_READY
+from .drift_metrics import DriftMetrics
+from .middleware import Middleware, overloaded
+from .page import Page
+from .prediction_log import PredictionLog
+from .queue import OverloadError, Queue, give_way
+
+log = logging.getLogger(__package__)
+
+
+def create_app(
+    project: Project,
+    params: Settings,
+    models: Path = MODELS,
+    on_failure: Callable[[], None] = lambda: None,
+) -> FastAPI:
+    """Return the application; its model loads in the background once the server runs.
+
+    `on_failure` is called if the model cannot be loaded.
+    """
+    serving, about = project.serving(), project.about
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        loading = asyncio.create_task(_load(app, serving, models, params, on_failure))
+        yield
+        loading.cancel()
+        if app.state.queue:
+            app.state.queue.close()
+            app.state.log.close()
+
+    # FastAPI whose /docs needs no content delivery network.
+    app = FastAPIOffline(title=params.serve.title, version=about["Version"], lifespan=lifespan)
+    app.description = about["Summary"]
+    app.state.predictor = app.state.queue = app.state.log = app.state.drift = None
+    app.add_middleware(Middleware, max_body_bytes=params.serve.max_body_bytes)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _rejected)
+    app.add_exception_handler(OverloadError, _overloaded)
+    app.include_router(serving.router)
+    page = Page(serving.page)
+
+    @app.get("/", include_in_schema=False)
+    async def start(request: Request) -> Response:
+        return await page.get_response("index.html", request.scope)
+
+    @app.get("/static/{path:path}", include_in_schema=False)
+    async def static(path: str, request: Request) -> Response:
+        return await page.get_response(path, request.scope)
+
+    @app.get("/health", tags=["operation"])
+    async def health() -> dict[str, str]:
+        """The process is alive."""
+        return {"status": "alive"}
+
+    @app.get("/ready", tags=["operation"], responses=NOT_READY)
+    async def ready() -> dict[str, str]:
+        """The model is loaded and warm."""
+        return {"status": "ready", "model_version": _model(app).version}
+
+    @app.get("/model", tags=["operation"], responses=NOT_READY)
+    async def model() -> dict[str, Any]:
+        """Which model answers, what it was trained on, and its scores on the held-out test set."""
+        predictor = _model(app)
+        return {
+            "name": params.serve.title,
+            "problem": about["Summary"],
+            "model_version": predictor.version,
+            "data_sha256": predictor.manifest.data_sha256,
+            "metrics": read_scores(predictor.version),
+            "examples": params.serve.examples,
+        }
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        text = generate_latest()
+        if app.state.drift:
+            text += generate_latest(app.state.drift.registry)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def _model(app: FastAPI) -> Any:
+    if app.state.predictor is None:
+        raise HTTPException(503, "The model is still loading.", headers={"Retry-After": "1"})
+    return app.state.predictor
+
+
+async def _load(
+    app: FastAPI, serving: Serving, models: Path, params: Settings, on_failure: Callable[[], None]
+) -> None:
+    try:
+        # The threads that a library starts inherit the priority of the one that loads it.
+        with ThreadPoolExecutor(1, "load", give_way) as thread:
+            load = partial(serving.predictor.load, models, params.serve)
+            predictor = await asyncio.get_running_loop().run_in_executor(thread, load)
+    except UserError as error:
+        log.critical("%s", error)
+        on_failure()
+        return
+    workers = cores.threads(params.serve.threads)
+    observe = serving.signals(predictor)
+    app.state.log = PredictionLog(params.serve.log, predictor.version, observe)
+    app.state.queue = Queue(predictor, workers, params.serve.max_wait_seconds)
+    app.state.drift = DriftMetrics(predictor.version)
+    app.state.predictor = predictor
+    log.info("model %s is ready on %d threads", predictor.version, workers)
+
+
+async def _invalid(request: Request, error: Any) -> JSONResponse:
+    # The input is not echoed: it may be large, private, or not valid JSON (NaN).
+    problems = [{"loc": list(map(str, p["loc"])), "msg": p["msg"]} for p in error.errors()]
+    return _reject(request, problems, 422)
+
+
+async def _overloaded(request: Request, error: Any) -> JSONResponse:
+    return overloaded(error)
+
+
+async def _rejected(request: Request, error: Any) -> JSONResponse:
+    # FastAPI answers 400 to a body that is not JSON at all; that is an invalid body, too.
+    status = 422 if error.status_code == 400 else error.status_code
+    return _reject(request, error.detail, status, error.headers)
+
+
+def _reject(request: Request, detail: Any, status: int, headers: Any = None) -> JSONResponse:
+    if status == 422 and request.app.state.log:
+        request.app.state.log.reject(detail if isinstance(detail, list) else [])
+    return JSONResponse({"detail": detail}, status, headers)

@@ -1,0 +1,93 @@
+"""Serves the API in one process."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import uvicorn
+
+from ..artifacts import MODELS, read_manifest
+from ..config import Settings
+from ..errors import UserError
+from ..project import Project
+from .app import create_app
+from .protocol import Protocol
+
+SHUTDOWN_SECONDS = 20  # for running requests; a client that never finishes does not block it
+LINGER_SECONDS = 1  # for requests on their way to an idle connection
+log = logging.getLogger(__package__)
+
+
+class Server(uvicorn.Server):
+    """Stops without losing a request: uvicorn would close idle connections under its clients."""
+
+    has_failed = False
+
+    def fail(self) -> None:
+        """Stop, with exit code 1: without its model the service is useless."""
+        self.has_failed = self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, end each connection with its next answer, then close the rest."""
+        waiting = [listener.dup() for listener in sockets or []]
+        for server in self.servers:
+            server.close()
+        for listener in waiting:
+            await self._accept_all(listener)
+        closing = [*self.server_state.default_headers, (b"connection", b"close")]
+        self.server_state.default_headers = closing
+        deadline = time.monotonic() + LINGER_SECONDS
+        while self.server_state.connections and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        await super().shutdown(sockets)
+
+    async def _accept_all(self, listener: socket.socket) -> None:
+        """Accept the clients that have already connected."""
+        accepted = []
+        with listener:
+            listener.setblocking(False)
+            with suppress(OSError):  # none is left, or no more can be opened
+                while True:
+                    accepted.append(listener.accept()[0])
+        # As uvicorn itself does for each connection.
+        protocol: Any = self.config.http_protocol_class
+        state = {"server_state": self.server_state, "app_state": self.lifespan.state}
+        answer = partial(protocol, config=self.config, **state)
+        for connection in accepted:
+            await asyncio.get_running_loop().connect_accepted_socket(answer, connection)
+
+
+def serve(project: Project, params: Settings) -> int:
+    """Serve on HOST and PORT until stopped, finish accepted requests, and return the exit code."""
+    host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8000")
+    if not (port.isdecimal() and 0 < int(port) < 65536):
+        raise UserError(f"PORT: {port!r} is not a port number between 1 and 65535")
+    # Report a missing model before anything starts.
+    read_manifest(MODELS, project.serving().predictor.manifest_type, made_by="train")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, int(port)), family=family, backlog=2048)
+    except OSError as error:
+        raise UserError(f"HOST, PORT: {host}:{port} cannot be used: {error.strerror}") from None
+    # Send answers at once, not when the previous one is acknowledged; connections inherit this.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # The libraries' own threads would take cores from those that compute batches.
+    os.environ.setdefault("RAYON_NUM_THREADS", "1")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    name = f"[{host}]" if ":" in host else host
+    log.info("serving on http://%s:%s (Ctrl+C stops it)", name, port)
+    # After stopping, uvicorn raises the signal again; this ends the process with 0.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    app = create_app(project, params, on_failure=lambda: server.fail())
+    config = uvicorn.Config(app, http=Protocol, access_log=False, log_config=None)
+    config.timeout_graceful_shutdown = SHUTDOWN_SECONDS
+    server = Server(config)
+    server.run([listener])
+    return int(server.has_failed)

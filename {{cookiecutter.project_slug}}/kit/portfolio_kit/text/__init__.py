@@ -1,0 +1,1 @@
+"""Texts as models see them: tokens, a pretrained encoder, near-duplicates."""

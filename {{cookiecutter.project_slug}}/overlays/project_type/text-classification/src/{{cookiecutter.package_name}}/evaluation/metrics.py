@@ -1,0 +1,72 @@
+"""What `reports/metrics.json` holds for a classifier, and how the reports put it in words."""
+
+from portfolio_kit import records
+from portfolio_kit.markdown import table
+from portfolio_kit.records import Interval, Record
+
+from ..predictor import Manifest
+from .confidence import Calibration, SelectivePrediction
+
+
+class ClassScores(Record):
+    """One class on the test set."""
+
+    precision: float
+    recall: float
+    f1: float
+    rows: int
+
+
+class Slice(Record):
+    """One part of the test set."""
+
+    rows: int
+    accuracy: float
+    interval_95: Interval
+
+
+class Metrics(records.Metrics):
+    """`reports/metrics.json`."""
+
+    calibration: Calibration
+    selective_prediction: SelectivePrediction
+    slices: dict[str, Slice]
+    per_class: dict[str, ClassScores]
+
+
+def highlights(metrics: Metrics) -> str:
+    """Return what the README says of the results beyond the comparison."""
+    chosen, calibration = metrics.selective_prediction, metrics.calibration
+    right = "none" if chosen.precision is None else f"{chosen.precision:.1%}"
+    return (
+        f"Selective prediction: the model answers {chosen.coverage:.1%} of the texts and abstains "
+        f"from the rest; {right} of those answers are right (the threshold, "
+        f"{chosen.threshold:.2f}, was chosen on the validation set for "
+        f"{chosen.target_precision:.0%}). Temperature scaling changed the calibration error from "
+        f"{calibration.ece_before:.3f} to {calibration.ece_after:.3f}."
+    )
+
+
+def model_card(metrics: Metrics, model: Manifest) -> list[str]:
+    """Return what the model card says beyond the comparison: classes, confidence, training."""
+    classes = [
+        (label, *(f"{score:.3f}" for score in (row.precision, row.recall, row.f1)), str(row.rows))
+        for label, row in metrics.per_class.items()
+    ]
+    scores = ", ".join(f"{name.replace('_', ' ')} {v}" for name, v in model.validation.items())
+    training = (
+        f"From `{model.backbone}`, texts cut to {model.max_tokens} tokens. Kept: the epoch with "
+        f"the lowest validation loss ({scores}). Its logits are divided by a temperature of "
+        f"{model.temperature:.3f}, fitted on the validation set."
+    )
+    files = [
+        (name, str(file.megabytes), str(file.milliseconds_per_text), f"{file.accuracy:.3f}")
+        for name, file in model.model_files.items()
+    ]
+    return [
+        f"### By class\n\n{table('class|precision|recall|F1|test rows', classes)}",
+        f"### Confidence\n\n{highlights(metrics)}",
+        f"## Training\n\n{training}",
+        f"## Format\n\nThe model is served as {model.precision}. One thread, batches of 32:",
+        table("format|MB|ms per text|validation accuracy", files),
+    ]

@@ -1,0 +1,112 @@
+"""The exported model, loaded: evaluation, serving and scoring all use this class."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from portfolio_kit import records
+from portfolio_kit.serving.model import OnnxModel
+from portfolio_kit.text.tokens import bucket, encode, load_tokenizer, pad
+
+from .params import Serving
+
+BATCH_SIZE = 32
+Ids = list[int]  # a text's tokens
+
+
+class ModelFile(records.Record):
+    """One precision of the model: its size, its speed on one thread, its validation accuracy."""
+
+    megabytes: float
+    milliseconds_per_text: float
+    accuracy: float
+
+
+class Manifest(records.Manifest):
+    """The manifest of `models/`."""
+
+    labels: list[str]
+    max_tokens: int
+    backbone: str
+    temperature: float  # the logits are divided by it
+    target_precision: float  # of the answers that are not abstained from
+    threshold: float = 1.0  # of confidence, from which on that precision was reached on `valid`
+    accuracy_lost: float = 0.0  # by the conversion to ONNX
+    model_files: dict[str, ModelFile] = Field(default_factory=dict)  # by precision
+
+
+class Predictor(OnnxModel[Manifest]):
+    """Maps texts to labels with probabilities."""
+
+    manifest_type = Manifest
+    max_cost = 256  # tokens
+
+    def __init__(self, folder: Path, manifest: Manifest, settings: Serving) -> None:
+        super().__init__(folder, manifest, settings)
+        self._tokenizer = load_tokenizer(folder / "tokenizer.json", manifest.max_tokens)
+        self._review_below = settings.review_below
+        self._hidden = self._session.get_outputs()[1].shape[1]
+
+    def warm_up(self) -> None:
+        """Answer once."""
+        self.predict(["warm up"])
+
+    @property
+    def review_below(self) -> float:
+        """Return the confidence below which the model abstains and a person should look."""
+        return self.manifest.threshold if self._review_below is None else self._review_below
+
+    def prepare(self, texts: list[str]) -> list[Ids]:
+        """Return the tokens of each text."""
+        return encode(self._tokenizer, texts)
+
+    def compute(self, ids: list[Ids]) -> tuple[np.ndarray, np.ndarray]:
+        """Return logits, float32 (texts, classes), and unit vectors, float32 (texts, hidden)."""
+        logits = np.empty((len(ids), len(self.manifest.labels)), dtype=np.float32)
+        embeddings = np.empty((len(ids), self._hidden), dtype=np.float32)
+        for batch in bucket(np.array([len(row) for row in ids]), BATCH_SIZE):
+            input_ids, attention_mask = pad([ids[row] for row in batch])
+            feed = {"input_ids": input_ids, "attention_mask": attention_mask}
+            logits[batch], embeddings[batch] = self._session.run(["logits", "embeddings"], feed)
+        return logits, embeddings
+
+    def logits(self, ids: list[Ids]) -> np.ndarray:
+        """Return logits, float32 (texts, classes)."""
+        return self.compute(ids)[0]
+
+    def probabilities(self, ids: list[Ids]) -> np.ndarray:
+        """Return probabilities, float64 (texts, classes), each row summing to 1."""
+        return softmax(self.logits(ids))
+
+    def answer(self, ids: list[Ids]) -> list[dict[str, Any]]:
+        """Return label, confidence, probabilities by label, and needs_review for each text.
+
+        The embedding is for `Signals`; clients do not get it.
+        """
+        logits, embeddings = self.compute(ids)
+        labels = self.manifest.labels
+        return [
+            {
+                "label": labels[row.argmax()],
+                "confidence": float(row.max()),
+                "probabilities": dict(zip(labels, row.tolist(), strict=True)),
+                "needs_review": bool(row.max() < self.review_below),
+                "embedding": embedding,
+            }
+            for row, embedding in zip(softmax(logits), embeddings, strict=True)
+        ]
+
+    def predict(self, texts: list[str]) -> list[dict[str, Any]]:
+        """Return the answer to each text, as clients get it."""
+        answers = self.answer(self.prepare(texts))
+        for answer in answers:
+            del answer["embedding"]
+        return answers
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities (rows, classes), float64, each row summing to 1."""
+    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)

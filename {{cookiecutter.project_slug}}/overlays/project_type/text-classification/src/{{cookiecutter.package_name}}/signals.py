@@ -1,0 +1,63 @@
+"""What is measured of a text and its label, so `monitor` can tell whether texts have changed."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from portfolio_kit.project import Observation
+
+from .predictor import Predictor
+
+VOCABULARY = "vocabulary.json"
+MAX_WORDS = 50_000  # the most frequent
+WORD = re.compile(r"\w+")
+
+
+class Signals:
+    """Compares texts with the training set's vocabulary and the centroid of its embeddings."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        known = json.loads((predictor.folder / VOCABULARY).read_text(encoding="utf-8"))
+        self._vocabulary = frozenset(known["vocabulary"])
+        self._centroid = np.array(known["centroid"])
+
+    def __call__(self, text: str, answer: dict[str, Any]) -> Observation:
+        """Return the label, and as signals: length in words, share of unknown words, cosine
+        distance from the centroid, confidence, label.
+        """
+        words = words_of(text)
+        unknown = sum(word not in self._vocabulary for word in words)
+        distance = 1 - answer["embedding"].astype(float) @ self._centroid
+        return Observation(
+            input=text,
+            answer={"label": answer["label"]},
+            signals={
+                "words": len(words),
+                "unknown_words": round(unknown / max(1, len(words)), 4),
+                "distance": round(float(distance), 4),
+                "confidence": round(answer["confidence"], 4),
+                "label": answer["label"],
+            },
+        )
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text in lower case."""
+    return WORD.findall(text.casefold())
+
+
+def write_vocabulary(folder: Path, texts: Iterable[str], embeddings: np.ndarray) -> None:
+    """Write the words of training texts, and the centroid of embeddings (rows, hidden)."""
+    counts = Counter(word for text in texts for word in words_of(text))
+    centroid = embeddings.mean(axis=0, dtype=float)
+    centroid /= np.linalg.norm(centroid)
+    known = {
+        "vocabulary": sorted(word for word, _ in counts.most_common(MAX_WORDS)),
+        "centroid": [round(float(value), 6) for value in centroid],
+    }
+    (folder / VOCABULARY).write_text(json.dumps(known), encoding="utf-8", newline="\n")
