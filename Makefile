@@ -14,8 +14,9 @@ build/venv/%.installed: %.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
 	@$(PYTHON) -c "open('$@', 'w')"
 
-build/venv/requirements-test.installed: requirements.txt requirements-docs.txt requirements-review.txt
-build/venv/requirements-docs.installed build/venv/requirements-review.installed: requirements.txt
+build/venv/requirements-test.installed: requirements.txt requirements-docs.txt requirements-tools.txt pyproject.toml
+build/venv/requirements-docs.installed: requirements.txt
+build/venv/requirements-tools.installed: pyproject.toml
 
 demo: build/venv/requirements.installed  ## from the prompts to a served answer: make demo TYPE=...
 	@$(BIN)/python scripts/demo.py $(TYPE)
@@ -27,18 +28,19 @@ test: build/venv/requirements.installed build/venv/requirements-test.installed  
 test-fast: build/venv/requirements-test.installed  ## the tests that neither train nor install
 	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
-lint: build/venv/requirements-test.installed  ## style of the template and of the code in it
+lint: build/venv/requirements-test.installed  ## style and prose, of the template and of generated projects
 	@$(BIN)/ruff check --config pyproject.toml .
 	@$(BIN)/ruff format --config pyproject.toml --check .
+	@$(BIN)/python scripts/prose.py
 
 docs: build/venv/requirements-docs.installed  ## the site, into build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-review: build/venv/requirements-review.installed  ## what a reviewer looks for in a project: make review PROJECT=...
-	@$(BIN)/python scripts/review.py "$(PROJECT)"
+review: build/venv/requirements-tools.installed  ## what a reviewer looks for in a project: make review PROJECT=...
+	@$(BIN)/portfolio-review "$(PROJECT)"
 
-figures: build/venv/requirements.installed  ## what was promised, measured (after make demo)
-	@$(BIN)/python scripts/figures.py $(TYPE)
+figures: build/venv/requirements.installed  ## measures projects; with TYPE=... a demo's promises; RUN=1 times the tests
+	@$(BIN)/python scripts/figures.py $(if $(filter file,$(origin TYPE)),,$(TYPE))
 
 clean:  ## remove build/
 	@$(PYTHON) -c "import shutil; shutil.rmtree('build', True)"

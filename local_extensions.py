@@ -11,6 +11,7 @@ from pathlib import Path
 from cookiecutter.config import BUILTIN_ABBREVIATIONS
 from cookiecutter.exceptions import FailedHookException
 from cookiecutter.repository import expand_abbreviations
+from jinja2 import pass_environment
 from jinja2.ext import Extension
 from slugify import slugify
 
@@ -18,7 +19,7 @@ TEMPLATE = Path(__file__).resolve().parent
 PROJECT_FOLDER = "{{cookiecutter.project_slug}}"
 
 
-class RefusedAnswers(FailedHookException, SystemExit):
+class RejectedAnswers(FailedHookException, SystemExit):
     """One line per bad answer, shown without a traceback."""
 
     def __init__(self, lines):
@@ -29,7 +30,7 @@ class RefusedAnswers(FailedHookException, SystemExit):
 
 
 def rules():
-    """Return the names that hooks/pre_gen_project.py defines, so that each rule stands once."""
+    """Return the names that hooks/pre_gen_project.py defines: each rule exists once."""
     return runpy.run_path(str(TEMPLATE / "hooks" / "pre_gen_project.py"))
 
 
@@ -77,13 +78,20 @@ def address(template):
     return url if is_remote or Path(url).is_absolute() else str(TEMPLATE)
 
 
-def checked(answers):
-    """Return the project's folder name, or raise RefusedAnswers for answers that break a rule."""
+@pass_environment
+def checked(environment, answers):
+    """Return the project's folder name, or raise RejectedAnswers for answers that break a rule."""
     if "_template" not in answers:  # still prompting: an answer that spells the folder's name
         return PROJECT_FOLDER
     faults = rules()["errors"](answers, choices())
     if faults:
-        raise RefusedAnswers(faults)
+        raise RejectedAnswers(faults)
+    environment.unused = tuple(
+        f"overlays/{prompt}/{other}/"
+        for prompt, offered in choices().items()
+        for other in offered
+        if other != answers[prompt]
+    )
     return answers["project_slug"]
 
 
@@ -122,6 +130,7 @@ class TemplateExtension(Extension):
     def __init__(self, environment):
         super().__init__(environment)
         environment.globals["choices"] = choices()
+        environment.unused = ()  # overlays that the hook removes
         environment.filters.update(
             checked=checked,
             facts=facts,
@@ -135,6 +144,8 @@ class TemplateExtension(Extension):
 
     def preprocess(self, source, name, filename=None):
         """Return the source to render: an answer becomes a literal, whatever Jinja it contains."""
+        if name and name.startswith(self.environment.unused) and not name.endswith("/parts.txt"):
+            return ""
         is_file_or_path = name is not None or self.environment.loader is not None
         if is_file_or_path:
             return source

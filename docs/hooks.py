@@ -1,7 +1,7 @@
-"""Fills in the site's reference from the code at each build, so that it cannot be stale.
+"""Fills in the site's reference from the code at each build, so it is never out of date.
 
-A line `<!-- code: NAME ARGUMENT... -->` of a page is replaced by what `WRITERS[NAME]` returns of
-projects that are generated as a user would generate them.
+`WRITERS[NAME]` replaces each line `<!-- code: NAME ARGUMENT... -->` of a page. Writers read the
+template, and projects that are generated as a user would generate them.
 """
 
 import ast
@@ -18,11 +18,14 @@ import yaml
 from mkdocs.exceptions import PluginError
 
 TEMPLATE = Path(__file__).resolve().parent.parent
+SKELETON = TEMPLATE / "{{cookiecutter.project_slug}}"
+KIT = SKELETON / "kit"  # with the parts of all project types
 CONFIGURATION = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
 PROJECT_TYPES = CONFIGURATION["project_type"]
 HTTP_METHODS = ("get", "post", "put", "delete")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-# Of a JSON schema.
+DECLARED = {"BaseModel", "TypedDict"}  # base classes of what a request or its answer holds
+# The limits of a JSON schema in words.
 LIMITS = {
     "minimum": "at least {}",
     "exclusiveMinimum": "above {}",
@@ -49,7 +52,7 @@ def on_page_markdown(markdown, **_):
 
 @functools.cache
 def generated(kind):
-    """Return a project with default answers, generated without a look at the user's settings."""
+    """Return a project with default answers; the user's cookiecutter settings are ignored."""
     folder = Path(scratch.name)
     settings = folder / "settings.yaml"
     places = {"replay_dir": str(folder / "replay"), "cookiecutters_dir": str(folder / "cached")}
@@ -71,9 +74,19 @@ def package(kind):
 
 
 def source(kind, name):
-    """Return the code of a module of the package, and what Python makes of it."""
-    text = (package(kind) / name).read_text(encoding="utf-8")
+    """Return a module's text and syntax tree: of the kit, or of a project's package."""
+    folder = generated(kind) if name.startswith("kit/") else package(kind)
+    text = (folder / name).read_text(encoding="utf-8")
     return text, ast.parse(text)
+
+
+def imported(name, *folders):
+    """Return a module of the kit, or of a package in one of the folders."""
+    sys.path[:0] = [str(folder) for folder in (KIT, *folders)]
+    try:
+        return importlib.import_module(name)
+    finally:
+        del sys.path[: 1 + len(folders)]
 
 
 def row(*cells):
@@ -82,7 +95,7 @@ def row(*cells):
 
 
 def prompts():
-    """Yield a section for each prompt: its answers on offer, or its default for each type."""
+    """Yield a section per prompt: its choices, or its default for each project type."""
     asked = CONFIGURATION["__prompts__"]
     for key, default in CONFIGURATION.items():
         if key.startswith("_"):
@@ -100,7 +113,7 @@ def prompts():
 
 
 def default_answers(kind):
-    """Return the default answers that are text, as they stand in the generated project."""
+    """Return the default answers that are text, as the generated project shows them."""
 
     def found(name, pattern):
         text = (generated(kind) / name).read_text(encoding="utf-8")
@@ -116,10 +129,8 @@ def default_answers(kind):
 
 
 def parameters(kind):
-    """Yield a table for each section of params.yaml: values, bounds, and what its comments say."""
-    sys.path.insert(0, str(generated(kind) / "src"))
-    module = importlib.import_module(f"{package(kind).name}.params")
-    sys.path.pop(0)
+    """Yield a table per section of params.yaml: values, bounds and comments."""
+    module = imported(f"{package(kind).name}.params", generated(kind) / "src")
     schema = module.Params.model_json_schema()
     section = None
     for key, value, comment in entries(generated(kind) / "params.yaml"):
@@ -152,7 +163,7 @@ def entries(path):
 
 
 def shown(value):
-    """Return a value as params.yaml has it, shortened."""
+    """Return a value as in params.yaml, shortened."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 44 else f"{text[:40]} …"
 
@@ -166,7 +177,7 @@ def part(schema, key):
 
 
 def followed(found, schema):
-    """Return a JSON schema, or what it refers to."""
+    """Return a JSON schema, or the one that it refers to."""
     reference = found.get("$ref")
     return schema["$defs"][reference.rpartition("/")[2]] if reference else found
 
@@ -188,14 +199,14 @@ def bounds(found, schema):
 
 
 def docstring(kind, module, function):
-    """Return what a function says of itself."""
+    """Return a function's docstring, and where to find it."""
     _, code = source(kind, module)
     (found,) = (one for one in code.body if isinstance(one, FUNCTIONS) and one.name == function)
     return [ast.get_docstring(found), "", f"Computed by `{function}` in `{module}`."]
 
 
 def targets(of):
-    """Yield the targets that a Makefile's help lists: the template's, or a project's."""
+    """Yield the targets that `make` lists: the template's, or those of a project of this type."""
     folder = TEMPLATE if of == "template" else generated(of)
     makefile = (folder / "Makefile").read_text(encoding="utf-8")
     yield from (row("`make …`", "does"), row("---", "---"))
@@ -204,50 +215,84 @@ def targets(of):
 
 
 def verbs():
-    """Yield the verbs of a project's package."""
-    _, code = source(PROJECT_TYPES[0], "__main__.py")
-    named = {one.targets[0].id: one.value for one in code.body if isinstance(one, ast.Assign)}
+    """Yield the verbs of a project's command line."""
     yield from (row("verb", "does"), row("---", "---"))
-    for verb, (_, what) in ast.literal_eval(named["VERBS"]).items():
-        yield row(f"`{verb}`", what)
+    for command in imported("portfolio_kit.cli").COMMANDS:
+        yield row(f"`{command.name}`", command.help)
 
 
-def routes(kind, module):
-    """Yield the documented routes that a module declares."""
-    _, code = source(kind, module)
+def routes(kind, *modules):
+    """Yield the documented routes that modules declare."""
     yield from (row("route", "answers"), row("---", "---"))
-    for one in ast.walk(code):
+    for one in (one for module in modules for one in ast.walk(source(kind, module)[1])):
         if isinstance(one, FUNCTIONS) and (text := ast.get_docstring(one)):
             for call in one.decorator_list:
                 if isinstance(call, ast.Call) and getattr(call.func, "attr", "") in HTTP_METHODS:
-                    path = f"`{call.func.attr.upper()} {call.args[0].value}`"
-                    yield row(path, " ".join(text.split()))
+                    path = call.args[0].value.replace(":path", "")  # it may contain slashes
+                    route = f"`{call.func.attr.upper()} {path}`"
+                    yield row(route, " ".join(text.split()))
 
 
-def bodies(kind):
-    """Yield the bodies and answers of the routes as they are declared, without their checks.
+def bodies(kind, *modules):
+    """Return the declared bodies and answers without their checks, after the bounds they name."""
+    named, classes, known = [], [], set(DECLARED)
+    for module in modules:
+        text, code = source(kind, module)
+        for one in code.body:
+            if isinstance(one, ast.Assign) and is_limit(one.value):
+                named.append((one.targets[0].id, ast.get_source_segment(text, one)))
+            elif isinstance(one, ast.ClassDef) and known & {*map(ast.unparse, one.bases)}:
+                known.add(one.name)
+                fields = [field for field in one.body if isinstance(field, ast.AnnAssign)]
+                classes.append(f"\nclass {one.name}({', '.join(map(ast.unparse, one.bases))}):")
+                classes += [f"    {ast.get_source_segment(text, field)}" for field in fields]
+    shown = classes
+    for name, line in reversed(named):  # a name is declared before it is used
+        if re.search(rf"\b{name}\b", "\n".join(shown)):
+            shown = [line, *shown]
+    return ["```python", *shown, "```"]
 
-    The numbers that they name come first.
-    """
-    text, code = source(kind, "serving/routes.py")
-    lines = []
-    for one in code.body:
-        if isinstance(one, ast.Assign) and ast.unparse(one.value).startswith("Annotated["):
-            lines.append(ast.get_source_segment(text, one))
-        elif isinstance(one, ast.ClassDef):
-            fields = [field for field in one.body if isinstance(field, ast.AnnAssign)]
-            lines.append(f"\nclass {one.name}({', '.join(map(ast.unparse, one.bases))}):")
-            lines += [f"    {ast.get_source_segment(text, field)}" for field in fields]
-    named = set(re.findall(r"\w+", "\n".join(lines)))
-    known = [*source(kind, "serving/predictor.py")[1].body, *code.body]
-    numbers = [one for one in known if isinstance(getattr(one, "value", None), ast.Constant)]
-    yield "```python"
-    yield from (one for one in map(ast.unparse, numbers) if one.partition(" = ")[0] in named)
-    yield from lines
-    yield "```"
+
+def is_limit(value):
+    """Tell whether a module's constant is a number, or a type with bounds."""
+    return isinstance(value, ast.Constant) or ast.unparse(value).startswith("Annotated[")
+
+
+def definitions(module, *names):
+    """Return the code of classes of the kit."""
+    text = (KIT / module).read_text(encoding="utf-8")
+    found = {one.name: one for one in ast.parse(text).body if isinstance(one, ast.ClassDef)}
+    lines = text.splitlines()
+    code = []
+    for name in names:
+        first = min([found[name].lineno, *(one.lineno for one in found[name].decorator_list)])
+        code += [*lines[first - 1 : found[name].end_lineno], ""]
+    return ["```python", *code[:-1], "```"]
+
+
+def blocks():
+    """Yield the blocks that a project type can fill in, by file of the skeleton."""
+    yield from (row("file", "blocks"), row("---", "---"))
+    types = (SKELETON / "overlays" / "project_type").iterdir()
+    names = {path.relative_to(one).as_posix() for one in types for path in one.rglob("*")}
+    for path in (SKELETON / name for name in sorted(names)):
+        found = path.is_file() and re.findall(r"{%-? block (\w+)", path.read_text("utf-8"))
+        if found:
+            named = ", ".join(f"`{block}`" for block in found)
+            yield row(f"`{path.relative_to(SKELETON).as_posix()}`", named)
 
 
 WRITERS = {
     writer.__name__: writer
-    for writer in (prompts, parameters, docstring, targets, verbs, routes, bodies)
+    for writer in (
+        prompts,
+        parameters,
+        docstring,
+        targets,
+        verbs,
+        routes,
+        bodies,
+        definitions,
+        blocks,
+    )
 }

@@ -17,8 +17,8 @@ PARTS = "parts"
 KIT = Path("kit/portfolio_kit")
 RECORD = ".generated.json"
 
-# Whatever the user's git is set to: no hooks, no signature, no fuss about line ends, and no name
-# that git guesses.
+# Whatever the user's git settings: no hooks, no signature, no warnings about line ends, no guessed
+# name.
 SETTINGS = (
     "core.hooksPath=.git/no-hooks",
     "commit.gpgSign=false",
@@ -62,23 +62,20 @@ def merge_overlays(project, answers):
 
 
 def keep_parts(project, overlays, project_type):
-    """Merge the parts that the project type lists, and remove from the kit those that others do."""
-    listed = {
-        file.parent.name: set(file.read_text(encoding="utf-8").split())
-        for file in overlays.glob("project_type/*/parts.txt")
-    }
-    for name in set().union(*listed.values()):
-        part = project / KIT / name
-        if not part.exists():
-            raise RuntimeError(f"parts.txt: the kit has no {name}")
-        if name in listed.get(project_type, ()):
-            merge(overlays / PARTS / name, project)
-        elif part.is_dir():
-            shutil.rmtree(part)
-        else:
-            part.unlink()
+    """Merge the parts that the project type lists, and remove from the kit those of other types."""
+    wanted, others = set(), set()
     for file in overlays.glob("project_type/*/parts.txt"):
+        names = file.read_text(encoding="utf-8").split()
+        for name in names:
+            if not (project / KIT / name).exists():
+                raise RuntimeError(f"{file.parent.name}/parts.txt: the kit has no {name}")
+        (wanted if file.parent.name == project_type else others).update(names)
         file.unlink()
+    for name in wanted:
+        merge(overlays / PARTS / name, project)
+    for name in others - wanted:
+        part = project / KIT / name
+        shutil.rmtree(part) if part.is_dir() else part.unlink()
     for compiled in list((project / KIT).rglob("__pycache__")):  # of the template's own tests
         shutil.rmtree(compiled)
 
@@ -93,7 +90,7 @@ def merge(overlay, project):
 
 
 def has_git(run=run):
-    """Tell whether git is there and works: a Mac without developer tools has one that does not."""
+    """Tell whether git works: a Mac without developer tools has one that does not."""
     return shutil.which("git") is not None and run(["git", "--version"]).returncode == 0
 
 
@@ -108,7 +105,7 @@ def commit_all(author, run=run):
         done = run([*GIT, *arguments])
         if done.returncode:
             raise RuntimeError(f"git {arguments[0]} failed: {done.stderr}")
-    # The user's own identity, else the author's name, else (git refuses some names) a stand-in.
+    # The user's own identity, else the author's name, else (git rejects some names) a substitute.
     for name in (None, author, "Author"):
         done = run([*GIT, "commit", "--quiet", "--message", FIRST_COMMIT], name and identity(name))
         if not done.returncode:
@@ -169,7 +166,7 @@ def main(answers, facts, run=run):
     except (OSError, RuntimeError) as error:
         print("post_gen_project:", *str(error).split(), file=sys.stderr)
         return 1
-    # `cruft update` and `cruft diff` render into a temporary folder, which nobody will look into.
+    # `cruft update` and `cruft diff` render into a temporary folder, which nobody looks at.
     if not ("_commit" in answers and re.fullmatch(r"tmp\w{8}", project.parent.name)):
         # The console may lack characters of the folder's path.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""Refuse answers that would break the project: one plain line for each, and exit code 1."""
+"""Reject answers that would break the project: one plain line each, and exit code 1."""
 
 import builtins
 import json
@@ -7,7 +7,7 @@ import re
 import sys
 import unicodedata
 
-# Distribution and import names of what projects install: a project of such a name could not
+# Distribution and import names of what projects install: a project with such a name could not
 # install or import it. Hyphens are written as underscores.
 INSTALLED = """
     accelerate adagio adagio_version aiobotocore aiohappyeyeballs aiohttp aiohttp_retry aiosignal
@@ -52,13 +52,13 @@ COMMANDS = """
     pyftsubset pygmentize pygrun pysemver python python3 pythonw sqlformat st stubgen stubtest
     tiny_agents torchfrtrace torchrun ttx uvx
 """
-# What the project, its tools or pytest keep beside the package.
+# What the project, its tools or pytest keep next to the package.
 FOLDERS = """
     benchmarks build conftest data deploy dist docs kit models monitoring notebooks overlays
     predictions reports scripts setup src tests
 """
-# Variables that systems, hosts and tools set. A package of the name that one begins with would take
-# it for a parameter of its own (NAME_TRAIN__EPOCHS) that it does not know.
+# Variables that systems, hosts and tools set. A package named like the start of one would take it
+# for one of its own parameters (NAME_TRAIN__EPOCHS) and reject it as unknown.
 VARIABLES = """
     ACTIONS_RUNTIME_URL ALL_PROXY AWS_LAMBDA_FUNCTION_NAME AZURE_CLIENT_ID CI_JOB_ID CLOUD_RUN_JOB
     CONDA_DEFAULT_ENV CONTAINER_APP_ENV_DNS_SUFFIX CONTAINER_APP_REPLICA_NAME
@@ -88,13 +88,13 @@ WINDOWS = (
     *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)),
 )
 
-# Control characters, line and paragraph separators, lone surrogates, and what is no character.
+# Control characters, line and paragraph separators, lone surrogates and noncharacters.
 UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufdd0-\ufdef"
     + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
     + "]"
 )
-# Letters and a symbol that are drawn as nothing.
+# Letters and a symbol that are invisible.
 INVISIBLE = "\u115f\u1160\u2800\u3164\uffa0"
 
 
@@ -104,7 +104,7 @@ def longer_than(limit):
 
 
 def unlike(pattern, hint):
-    """Return the rule against what the pattern does not describe."""
+    """Return the rule against text that the pattern does not match."""
     return (lambda text: not re.fullmatch(pattern, text)), hint
 
 
@@ -116,7 +116,7 @@ def among(names, reason):
 
 
 def is_blank(text):
-    """Tell whether nothing of the text can be seen."""
+    """Tell whether the text is invisible."""
     return all(unicodedata.category(sign)[0] in "ZCM" or sign in INVISIBLE for sign in text)
 
 
@@ -142,7 +142,7 @@ CLASHES = (
     among(INSTALLED.split(), "a library that projects install"),
 )
 
-# For each field the rules in order: what is refused, and what to say ({!r}: the answer).
+# The rules of each field in order: what is rejected, and what to say ({!r}: the answer).
 RULES = {
     "project_name": (*FREE_TEXT, longer_than(100)),
     "project_slug": (
@@ -182,7 +182,7 @@ def fault(field, value):
     """Return what is wrong with an answer and what to do about it, or None."""
     if not isinstance(value, str):
         return "is not text; write it as text"
-    return next((reason.format(value) for refuses, reason in RULES[field] if refuses(value)), None)
+    return next((reason.format(value) for rejects, reason in RULES[field] if rejects(value)), None)
 
 
 def errors(answers, choices):

@@ -26,7 +26,7 @@ def main(project_type: str) -> None:
     with timed("pipeline", seconds):
         run("make", "pipeline", cwd=project)
     with timed("serve and ask", seconds), serving(project) as url:
-        run(sys.executable, "scripts/smoke_test.py", url, cwd=project)
+        run(sys.executable, "kit/portfolio_kit/deploy/smoke_test.py", url, cwd=project)
     seconds["total"] = time.perf_counter() - start
     print_metrics(project)
     print("; ".join(f"{step} {value:.1f} s" for step, value in seconds.items()))
@@ -44,7 +44,7 @@ def timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
 
 
 def generate(project_type: str) -> Path:
-    """Generate a project with default answers into `build/demo/`, anew, and return its folder."""
+    """Generate a project with default answers into `build/demo/`, replacing the last, and return its folder."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=OUTPUT) as folder:
         command = ["-m", "cookiecutter", "--no-input", "--default-config", "--output-dir", folder]
@@ -80,7 +80,7 @@ def serving(project: Path) -> Iterator[str]:
 
 
 def print_metrics(project: Path) -> None:
-    """Print the held-out metrics beside the baselines'."""
+    """Print the held-out metrics next to the baselines'."""
     metrics = json.loads((project / "reports" / "metrics.json").read_text())
     rows = {"this model": metrics["model"], **metrics["baselines"]}
     width = max(map(len, rows))

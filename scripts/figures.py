@@ -1,6 +1,9 @@
-"""Measures what the template promises: python scripts/figures.py TYPE, after `make demo`."""
+"""Measures what the template promises: python scripts/figures.py [TYPE].
 
-import io
+Without a type: the size of generated projects and the CPU time of generating them; with RUN=1 also
+the time of the tests. With a type, after `make demo`: what its model and its service promise.
+"""
+
 import json
 import os
 import statistics
@@ -8,71 +11,124 @@ import subprocess
 import sys
 import tempfile
 import time
-import tokenize
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 TEMPLATE = Path(__file__).resolve().parent.parent
 DEMO = TEMPLATE / "build" / "demo"
+CI = TEMPLATE / "build" / "ci.json"  # written by .ci/run
 ROUNDS = 7
 PORT = 8731
-LAYOUT = {
-    *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT),
-    *(tokenize.ENCODING, tokenize.ENDMARKER),
-}
+SRC_LINES = {"text-classification": 1500, "forecasting": 1800, "document-similarity": 1800}
+READ_FIRST = (  # by somebody with twenty minutes
+    *("params.py", "data/prepare.py", "training/model.py", "training/train.py"),
+    *("training/export.py", "evaluation/evaluate.py", "predictor.py", "serving/api.py"),
+)
+Row = tuple[str, str, str]  # what, measured, target
 
 
-def main(project_type: str) -> None:
-    rows = [
-        ("cookiecutter --no-input", f"{generation_seconds(project_type):.2f} s of CPU above", "0.6")
-    ]
+def main(arguments: list[str]) -> None:
+    rows = of_demo(arguments[0]) if arguments else of_template()
+    for what, measured, target in rows:
+        print(f"{what:<62} {measured:<45} (target {target})", flush=True)
+
+
+def of_template() -> Iterator[Row]:
+    """Yield the figures of each type's generated project, and of the tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        for project_type, most in SRC_LINES.items():
+            project = generate(project_type, Path(folder) / project_type)
+            yield from sizes(project_type, project, most)
+    yield "CPU of generation above the CLI's own start", f"{generation_seconds():.2f} s", "0.4 s"
+    if CI.exists():
+        minutes = json.loads(CI.read_text(encoding="utf-8"))["seconds"] / 60
+        yield "a whole .ci/run on this machine", f"{minutes:.1f} minutes", "30 minutes"
+    if os.environ.get("RUN") == "1":
+        yield "make test-fast", f"{minutes_of(TEMPLATE, 'test-fast'):.1f} minutes", "2 minutes"
+        for project_type in SRC_LINES:
+            project = demo(project_type)[0]
+            name = f"{project_type}: make test, alone"
+            yield name, f"{minutes_of(project, 'test'):.1f} minutes", "2 minutes"
+
+
+def sizes(project_type: str, project: Path, most: int) -> Iterator[Row]:
+    """Yield how large a fresh project is."""
+    [package] = (path.parent for path in (project / "src").glob("*/__main__.py"))
+    modules = {path.relative_to(package).as_posix(): lines(path) for path in package.rglob("*.py")}
+    first = sum(modules.get(name, 0) for name in READ_FIRST)
+    longest = max(modules, key=lambda name: modules[name])
+    tests = sum(map(lines, (project / "tests").rglob("*.py")))
+    kit = sum(map(lines, (project / "kit").rglob("*.py")))
+    files = [path.relative_to(project) for path in project.rglob("*") if path.is_file()]
+    own = [path for path in files if path.parts[0] not in (".git", "kit")]
+    yield f"{project_type}: src/", f"{sum(modules.values()):,} lines", f"{most:,}"
+    yield f"{project_type}: to be read first", f"{first:,} lines", "under 900"
+    yield f"{project_type}: longest module", f"{modules[longest]} lines ({longest})", "200"
+    yield f"{project_type}: files, kit aside", f"{len(own)}", "95 to 110"
+    yield f"{project_type}: tests", f"{tests:,} lines", "2,500 to 3,500"
+    yield f"{project_type}: kit", f"{kit:,} lines", "3,000 for text-classification"
+    readme = lines(project / "README.md")
+    yield f"{project_type}: README before the first run", f"{readme} lines", "under 150"
+
+
+def of_demo(project_type: str) -> Iterator[Row]:
+    """Yield what a demo's model and service promise."""
+    project, seconds = demo(project_type)
+    metrics = json.loads((project / "reports" / "metrics.json").read_text(encoding="utf-8"))
+    model = json.loads((project / "models" / "manifest.json").read_text(encoding="utf-8"))
+    versus = metrics["versus_best_baseline"]
+    low, high = versus["interval_95"]
+    lead = f"{versus['difference']:+.3f}, 95% interval {low:+.3f} to {high:+.3f}"
+    yield "make demo", f"{seconds['total'] / 60:.1f} minutes", "10"
+    yield f"{versus['metric']} against {versus['baseline']}", lead, "interval above 0"
+    yield from PROMISED[project_type](metrics, model)
+    yield "cold start", f"{cold_start_seconds(project):.2f} s", "2"
+    bench = project / "reports" / "bench.json"
+    if bench.exists():
+        for one in json.loads(bench.read_text(encoding="utf-8"))["figures"]:
+            yield one["name"], one["measured"], one["target"]
+    else:
+        print(f"for the figures of serving, run make bench in {project} first")
+
+
+def demo(project_type: str) -> tuple[Path, dict[str, float]]:
+    """Return the project that `make demo` left, and the seconds of its steps."""
     record = DEMO / f"{project_type}.json"
     if not record.exists():
-        print(f"run make demo TYPE={project_type} first for the other figures")
-    else:
-        demo = json.loads(record.read_text())
-        project, seconds = DEMO / demo["project"], demo["seconds"]
-        metrics = json.loads((project / "reports" / "metrics.json").read_text())
-        model = json.loads((project / "models" / "manifest.json").read_text())
-        versus = metrics["versus_best_baseline"]
-        low, high = versus["interval_95"]
-        lines = [len(text.splitlines()) for text in sources(project)]
-        rows += [
-            ("make demo", f"{seconds['total'] / 60:.1f} minutes", "10"),
-            (
-                f"{versus['metric']} against {versus['baseline']}",
-                f"{versus['difference']:+.3f}, 95% interval {low:+.3f} to {high:+.3f}",
-                "interval above 0",
-            ),
-            *PROMISED[project_type](metrics, model),
-            ("cold start", f"{cold_start_seconds(project):.2f} s", "2"),
-            ("src/", f"{sum(code_lines(project)):,} lines of code, {sum(lines):,} in all", "1,500"),
-            ("longest module", f"{max(lines)} lines", "300"),
-        ]
-        bench = project / "reports" / "bench.json"
-        if bench.exists():
-            figures = json.loads(bench.read_text(encoding="utf-8"))["figures"]
-            rows += [(one["name"], one["measured"], one["target"]) for one in figures]
-        else:
-            print(f"for the figures of serving, run make bench in {project} first")
-    for what, measured, target in rows:
-        print(f"{what:<58} {measured:<45} (target {target})")
+        sys.exit(f"error: run make demo TYPE={project_type} first")
+    content = json.loads(record.read_text(encoding="utf-8"))
+    return DEMO / content["project"], content["seconds"]
 
 
-def classification(metrics: dict, model: dict) -> list[tuple[str, str, str]]:
+def lines(path: Path) -> int:
+    """Return the number of lines of a file."""
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def minutes_of(folder: Path, target: str) -> float:
+    """Return how long a target of a Makefile takes; exit if it fails."""
+    start = time.perf_counter()
+    if subprocess.run(["make", target], cwd=folder, stdout=subprocess.DEVNULL).returncode:
+        sys.exit(f"error: make {target} failed in {folder}")
+    return (time.perf_counter() - start) / 60
+
+
+def classification(metrics: dict, model: dict) -> list[Row]:
     """Return what is promised of a text classifier; int8 is measured whether chosen or not."""
     errors = metrics["calibration"]
-    lost = model["fp32"]["accuracy"] - model["int8"]["accuracy"]
+    files = model["model_files"]
+    lost = files["fp32"]["accuracy"] - files["int8"]["accuracy"]
     after = f"{errors['ece_after']:.3f}, before it {errors['ece_before']:.3f}"
     return [
-        ("accuracy lost by ONNX", f"{100 * model['onnx']['accuracy_lost']:.2f} points", "0.1"),
+        ("accuracy lost by ONNX", f"{100 * model['accuracy_lost']:.2f} points", "0.1"),
         ("calibration error after temperature scaling", after, "0.03"),
         ("accuracy lost by int8", f"{100 * lost:.2f} points", "0.5"),
     ]
 
 
-def forecasting(metrics: dict, model: dict) -> list[tuple[str, str, str]]:
+def forecasting(metrics: dict, model: dict) -> list[Row]:
     """Return what is promised of a forecaster."""
     ours = metrics["model"]["wape"]
     naive = min(row["wape"] for name, row in metrics["baselines"].items() if "naive" in name)
@@ -87,7 +143,7 @@ def forecasting(metrics: dict, model: dict) -> list[tuple[str, str, str]]:
     return rows
 
 
-def document_similarity(metrics: dict, model: dict) -> list[tuple[str, str, str]]:
+def document_similarity(metrics: dict, model: dict) -> list[Row]:
     """Return what is promised of a search service."""
     rows = []
     for name, row in metrics["versus"].items():
@@ -104,14 +160,23 @@ PROMISED = {
 }
 
 
-def generation_seconds(project_type: str) -> float:
+def generate(project_type: str, folder: Path) -> Path:
+    """Return a project that was generated with default answers."""
+    options = ["--no-input", "--default-config", "--output-dir", str(folder)]
+    command = [sys.executable, "-m", "cookiecutter", *options, str(TEMPLATE)]
+    subprocess.run([*command, f"project_type={project_type}"], check=True, capture_output=True)
+    [project] = folder.iterdir()
+    return project
+
+
+def generation_seconds() -> float:
     """Return the median CPU seconds of a generation less those of `cookiecutter --version`."""
     cookiecutter = [sys.executable, "-m", "cookiecutter"]
     differences = []
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
             options = ["--no-input", "--default-config", "--output-dir", folder]
-            generate = [*cookiecutter, *options, str(TEMPLATE), f"project_type={project_type}"]
+            generate = [*cookiecutter, *options, str(TEMPLATE)]
             differences.append(cpu_seconds(generate) - cpu_seconds([*cookiecutter, "--version"]))
     return statistics.median(differences)
 
@@ -158,25 +223,5 @@ def ready(url: str) -> bool:
         return False
 
 
-def sources(project: Path) -> list[str]:
-    """Return the text of each Python file below src/."""
-    return [path.read_text(encoding="utf-8") for path in (project / "src").rglob("*.py")]
-
-
-def code_lines(project: Path) -> list[int]:
-    """Return the lines of each file that are neither blank nor comment nor docstring."""
-    counts = []
-    for text in sources(project):
-        lines: set[int] = set()
-        start_of_statement = True
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            is_docstring = token.type == tokenize.STRING and start_of_statement
-            if token.type not in LAYOUT and not is_docstring:
-                lines.update(range(token.start[0], token.end[0] + 1))
-            start_of_statement = token.type in LAYOUT
-        counts.append(len(lines))
-    return counts
-
-
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])

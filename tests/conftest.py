@@ -35,8 +35,8 @@ PROMPTS = {name: raw for name, raw in CONFIGURATION.items() if not name.startswi
 CHOICES = {name: raw for name, raw in PROMPTS.items() if isinstance(raw, list)}
 # What would make a command in a generated project use this test run's environment, or `make`.
 INHERITED = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTEST", "COV", "MAKE", "MFLAGS", "ARGS")
-# What one worker runs, and no other at that time: what takes longest first, and whoever needs a
-# demo finds it made by then. Each is a part of a test's id.
+# What one worker runs alone, the longest first, so demos exist when later tests need them. Each is a
+# part of a test's id.
 GROUPS = (
     ("test_demo.py",),
     ("test_demo_document_similarity.py",),
@@ -61,12 +61,13 @@ def group(test_id):
 
 # The same examples in every run, unless HYPOTHESIS_PROFILE=search asks for others, and more.
 settings.register_profile("search", deadline=None, print_blob=True)
-settings.register_profile("fixed", deadline=None, derandomize=True, database=None)
+for profile in ("fixed", "nightly"):
+    settings.register_profile(profile, deadline=None, derandomize=True, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 def pytest_configure():
-    """Give each worker, and all that it starts, cores of its own: torch gains little by a second.
+    """Give each worker, and all that it starts, separate cores: torch gains little by a second.
 
     Two trainings on the same two cores take far more than twice as long as one.
     """
@@ -153,13 +154,15 @@ def plain_git():
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once():
-    """Compile each of the template's files once a process: a third of what a project takes."""
+    """Compile each of the template's files once per process: a third of the cost of a project."""
     compiled, known = StrictEnvironment.compile, {}
 
-    def compile(self, *arguments):
-        if arguments not in known:
-            known[arguments] = compiled(self, *arguments)
-        return known[arguments]
+    def compile(self, source, name=None, *rest):
+        # Unused overlays render empty, so the answers decide what their files compile to.
+        key = (source, bool(name) and name.startswith(self.unused), name, *rest)
+        if key not in known:
+            known[key] = compiled(self, source, name, *rest)
+        return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(StrictEnvironment, "compile", compile)
@@ -299,7 +302,15 @@ class Workshop(BakedProject):
     def __init__(self, path, demo, settings, brought=()):
         super().__init__(path)
         self.demo, self.settings = demo, settings
-        needed = ("params.yaml", "README.md", "dvc.yaml", "pyproject.toml", "src", ".dvc/config")
+        needed = (
+            "params.yaml",
+            "README.md",
+            "dvc.yaml",
+            "pyproject.toml",
+            "src",
+            "kit",
+            ".dvc/config",
+        )
         for name in (*needed, *brought):
             self.bring(demo.path / name, name)
         self.run("git", "init", "--quiet")
@@ -314,7 +325,7 @@ class Workshop(BakedProject):
             shutil.copy(source, self.path / name)
 
     def start(self, verb, *arguments, launch=(), **settings):
-        """Start a verb in a process group of its own."""
+        """Start a verb in a separate process group."""
         options = [f"--set={key}={value}" for key, value in {**self.settings, **settings}.items()]
         return subprocess.Popen(
             [python(self.demo), *launch, "-m", self.package, verb, *options, *arguments],

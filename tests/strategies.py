@@ -127,7 +127,7 @@ def is_taken(field, value):
 
 
 def is_character(sign):
-    """Tell whether a sign may stand in a line of text: it is no control, separator or half."""
+    """Tell whether a sign may occur in a line of text: not a control, separator or surrogate."""
     code = ord(sign)
     no_character = code % 0x10000 >= 0xFFFE or 0xFDD0 <= code < 0xFDF0
     return not no_character and unicodedata.category(sign) not in ("Cc", "Cs", "Zl", "Zp")
@@ -147,7 +147,7 @@ def acceptable(field, value):
 
 
 def good(field):
-    """Return a strategy for answers that nobody should refuse, however odd they look."""
+    """Return a strategy for answers that nobody should reject, however odd they look."""
     if field in CHOICES:
         return st.sampled_from(CHOICES[field])
     if field in ("project_slug", "package_name"):

@@ -31,8 +31,8 @@ def test_the_demo_prints_what_was_found_and_the_metrics_beside_the_baselines(out
         assert re.search(rf"{re.escape(name)} .*ndcg_at_10 {scores['ndcg_at_10']:.3f}", output)
 
 
-def test_bm25_and_the_encoder_as_it_comes_are_beaten_beyond_chance(metrics):
-    assert set(metrics["versus"]) == {"BM25", "encoder as it comes"}
+def test_bm25_and_the_pretrained_encoder_are_beaten_beyond_chance(metrics):
+    assert set(metrics["versus"]) == {"BM25", "pretrained encoder"}
     for name, row in metrics["versus"].items():
         ours, theirs = metrics["model"]["ndcg_at_10"], metrics["baselines"][name]["ndcg_at_10"]
         assert row["difference"] == pytest.approx(ours - theirs)

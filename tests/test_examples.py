@@ -75,7 +75,7 @@ def test_an_encoder_learns_to_find_functions_of_modules_that_it_was_never_asked_
 ):
     workshop, metrics = follow(search_demo[1], "Find the function that does this")
     assert metrics["data"]["rows"]["test"] > 200
-    for name in ("BM25", "encoder as it comes"):
+    for name in ("BM25", "pretrained encoder"):
         assert metrics["versus"][name]["interval_95"][0] > 0
     (answer,) = json.loads(workshop.finish("predict", "Wrap text to a width, as one string."))
     assert "def wrap(" in "".join(result["text"] for result in answer["results"][:3])

@@ -139,9 +139,9 @@ def test_generation_needs_nothing_but_python(command_line, tmp_path):
     guard.mkdir()
     (guard / "sitecustomize.py").write_text(
         "import socket\n"
-        "def refuse(*arguments, **named):\n"
+        "def reject(*arguments, **named):\n"
         "    raise SystemExit('the network is not needed')\n"
-        "socket.socket.connect = socket.getaddrinfo = socket.create_connection = refuse\n"
+        "socket.socket.connect = socket.getaddrinfo = socket.create_connection = reject\n"
     )
     done = command_line("cookiecutter", str(TEMPLATE), "--no-input", PATH="", PYTHONPATH=str(guard))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import CHOICES, SKELETON, TEMPLATE
+from conftest import CHOICES, TEMPLATE
 
 
 def load(name):
@@ -33,9 +33,8 @@ GOOD = {
 }
 FACTS = {"answers": GOOD}
 RECORD = ".generated.json"
-RECORDER = (SKELETON / "review" / "origin.py").read_text("utf-8")
 
-REFUSED = [
+REJECTED = [
     ("project_slug", "", "is empty"),
     ("project_slug", "../evil", "is a path"),
     ("project_slug", "a/b/c", "is a path"),
@@ -102,8 +101,8 @@ def test_good_answers_pass():
 
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
-    REFUSED,
-    ids=[f"{field}={value!r:.20}" for field, value, _ in REFUSED],
+    REJECTED,
+    ids=[f"{field}={value!r:.20}" for field, value, _ in REJECTED],
 )
 def test_a_bad_answer_gets_one_plain_line(field, value, reason):
     (line,) = pre_gen.errors({**GOOD, field: value}, CHOICES)
@@ -143,7 +142,7 @@ def test_an_unusual_answer_passes(field, value):
     assert pre_gen.errors({**GOOD, field: value}, CHOICES) == []
 
 
-def test_names_of_all_pinned_libraries_are_refused():
+def test_names_of_all_pinned_libraries_are_rejected():
     pins = (TEMPLATE / "templates" / "requirements.txt").read_text("utf-8").splitlines()
     names = [pin.split("==")[0].strip() for pin in pins if "==" in pin]
     assert names
@@ -151,7 +150,7 @@ def test_names_of_all_pinned_libraries_are_refused():
     assert [n for n in names if not pre_gen.fault("package_name", n.replace("-", "_"))] == []
 
 
-def test_names_of_what_lies_beside_the_package_are_refused():
+def test_names_of_what_lies_beside_the_package_are_rejected():
     """Each folder, and each file of tests, which pytest imports by its bare name."""
     lines = (TEMPLATE / "tests" / "expected_files.txt").read_text("utf-8").splitlines()
     files = [line for line in lines if line and line[0] not in "#[."]
@@ -162,7 +161,7 @@ def test_names_of_what_lies_beside_the_package_are_refused():
 
 
 class FakeGit:
-    """Stands in for `run`: records the commands, and fails those that a test names."""
+    """Replaces `run`: records the commands, and fails those that a test names."""
 
     def __init__(self, fails=lambda words, identity: False):
         self.fails = fails
@@ -184,7 +183,6 @@ def rendered(tmp_path, monkeypatch):
         ".dvc/config": "[core]\n    analytics = false\n",
         "shared.txt": "skeleton",
         "replaced.txt": "skeleton",
-        "review/origin.py": RECORDER,
         "overlays/project_type/text-classification/replaced.txt": "type",
         "overlays/project_type/text-classification/src/pkg/model.py": "type",
         "overlays/project_type/forecasting/other.txt": "another type",
@@ -209,7 +207,6 @@ def test_chosen_overlays_are_merged_and_the_rest_removed(rendered):
         ".dvc/config": "[core]\n    analytics = false\n",
         "shared.txt": "skeleton",
         "replaced.txt": "type",
-        "review/origin.py": RECORDER,
         "src/pkg/model.py": "type",
         "LICENSE": "licence",
     }
@@ -221,30 +218,47 @@ def test_a_choice_without_an_overlay_merges_nothing(rendered):
     assert not (rendered / "LICENSE").exists()
 
 
-def test_parts_are_merged_before_the_type_that_names_them(rendered):
+@pytest.fixture
+def parts(rendered):
+    """The same, with a kit and parts: of this type one.py and two, of another type two and three."""
     files = {
-        "parts/one/replaced.txt": "one",
-        "parts/one/src/pkg/text.py": "one",
-        "parts/two/src/pkg/text.py": "two",
-        "parts/three/other.txt": "of another type",
-        "project_type/text-classification/parts.txt": "one\ntwo\n",
+        "kit/portfolio_kit/core.py": "kit",
+        "kit/portfolio_kit/__pycache__/core.pyc": "compiled",
+        "kit/portfolio_kit/one.py": "kit",
+        "kit/portfolio_kit/two/__init__.py": "kit",
+        "kit/portfolio_kit/three/__init__.py": "kit",
+        "overlays/parts/two/replaced.txt": "part",
+        "overlays/parts/two/tests/fixtures.py": "part",
+        "overlays/parts/three/other.txt": "of another type",
+        "overlays/project_type/text-classification/parts.txt": "one.py\ntwo\n",
+        "overlays/project_type/forecasting/parts.txt": "two\nthree\n",
     }
     for name, text in files.items():
-        file = rendered / "overlays" / name
+        file = rendered / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-    post_gen.merge_overlays(rendered, GOOD)
-    assert (rendered / "replaced.txt").read_text() == "type"
-    assert (rendered / "src/pkg/text.py").read_text() == "two"
-    assert not (rendered / "other.txt").exists()
-    assert not (rendered / "parts.txt").exists()
-    assert not (rendered / "overlays").exists()
+    return rendered
 
 
-def test_a_part_that_does_not_exist_is_an_error(rendered):
-    (rendered / "overlays/project_type/text-classification/parts.txt").write_text("wheels\n")
-    with pytest.raises(RuntimeError, match=r"text-classification/parts.txt: .* no part wheels"):
-        post_gen.merge_overlays(rendered, GOOD)
+def test_a_project_has_the_parts_of_its_type_and_no_others(parts):
+    post_gen.merge_overlays(parts, GOOD)
+    kit = parts / "kit/portfolio_kit"
+    assert sorted(file.relative_to(kit).as_posix() for file in kit.rglob("*.*")) == [
+        "core.py",
+        "one.py",
+        "two/__init__.py",
+    ]
+    assert (parts / "replaced.txt").read_text() == "type", "the type's own file wins"
+    assert (parts / "tests/fixtures.py").read_text() == "part"
+    assert not (parts / "other.txt").exists()
+    assert not list(parts.rglob("parts.txt"))
+    assert not (parts / "overlays").exists()
+
+
+def test_a_part_that_does_not_exist_is_an_error(parts):
+    (parts / "overlays/project_type/text-classification/parts.txt").write_text("wheels\n")
+    with pytest.raises(RuntimeError, match=r"text-classification/parts.txt: the kit has no wheels"):
+        post_gen.merge_overlays(parts, GOOD)
 
 
 def test_an_overlay_that_belongs_to_no_prompt_is_an_error(rendered):
@@ -267,11 +281,11 @@ def test_without_an_identity_the_author_commits(rendered):
     assert git.names[-2:] == [None, "Ada"]
 
 
-def test_an_author_that_git_refuses_is_replaced(rendered):
-    def refuse(words, identity):
+def test_an_author_that_git_rejects_is_replaced(rendered):
+    def reject(words, identity):
         return words[0] == "commit" and (identity or {}).get("GIT_AUTHOR_NAME") in (None, ".,;")
 
-    git = FakeGit(refuse)
+    git = FakeGit(reject)
     post_gen.commit_all(".,;", git)
     assert git.names[-3:] == [None, ".,;", "Author"]
 
@@ -294,8 +308,7 @@ def test_what_was_generated_is_recorded_before_it_is_committed(rendered):
     assert recorded[1:] == [True] * 4  # all but `git --version`
     record = json.loads((rendered / RECORD).read_text("utf-8"))
     assert record["answers"] == GOOD
-    found = {name: entry["sha256"] for name, entry in record["files"].items()}
-    assert found == {
+    assert record["files"] == {
         file.relative_to(rendered).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in rendered.rglob("*")
         if file.is_file() and file.name != RECORD

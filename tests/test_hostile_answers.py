@@ -1,4 +1,4 @@
-"""Answers are data: carried exactly into every file, or refused with one plain line each."""
+"""Answers are data: carried exactly into every file, or rejected with one plain line each."""
 
 import ast
 import json
@@ -138,7 +138,7 @@ def test_carried_by_cruft(command_line, template_repository):
     assert_carried(only_project(command_line), EVERYTHING, AUTHOR)
 
 
-REFUSED = {
+REJECTED = {
     "parent folder": {"project_slug": "../evil"},
     "nested folders": {"project_slug": "a/b/c"},
     "absolute path": {"project_slug": "/tmp/xyz/abs"},
@@ -163,7 +163,7 @@ REFUSED = {
 }
 
 
-def assert_refused(done, answers, command_line):
+def assert_rejected(done, answers, command_line):
     """Assert that the run said one line for each answer, and left nothing behind."""
     assert done.returncode == 1
     printed = (done.stdout + done.stderr).splitlines()
@@ -172,38 +172,38 @@ def assert_refused(done, answers, command_line):
     assert not (command_line.out.parent / "evil").exists()
 
 
-@pytest.mark.parametrize("answers", REFUSED.values(), ids=REFUSED)
-def test_refused_by_the_command_line(command_line, answers):
+@pytest.mark.parametrize("answers", REJECTED.values(), ids=REJECTED)
+def test_rejected_by_the_command_line(command_line, answers):
     given = [f"{field}={value}" for field, value in answers.items()]
     done = command_line("cookiecutter", str(TEMPLATE), "--no-input", *given)
-    assert_refused(done, answers, command_line)
+    assert_rejected(done, answers, command_line)
 
 
-def test_refused_by_the_api(bake, tmp_path):
-    with pytest.raises(FailedHookException) as refusal:
+def test_rejected_by_the_api(bake, tmp_path):
+    with pytest.raises(FailedHookException) as rejection:
         bake(project_slug="a/b/c", package_name="class")
-    _, second = str(refusal.value).splitlines()
+    _, second = str(rejection.value).splitlines()
     assert second == "package_name: 'class' is a Python keyword; choose another name"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_refused_by_a_replay_file(command_line, tmp_path):
-    answers = REFUSED["all at once"]
+def test_rejected_by_a_replay_file(command_line, tmp_path):
+    answers = REJECTED["all at once"]
     replay = tmp_path / "answers.json"
     replay.write_text(json.dumps({"cookiecutter": {**ANSWERS, **answers}}))
     done = command_line("cookiecutter", str(TEMPLATE), "--replay-file", str(replay))
-    assert_refused(done, answers, command_line)
+    assert_rejected(done, answers, command_line)
 
 
-def test_refused_by_cruft(command_line, template_repository):
-    answers = REFUSED["all at once"]
+def test_rejected_by_cruft(command_line, template_repository):
+    answers = REJECTED["all at once"]
     template = str(template_repository.path)
     extra = ("--extra-context", json.dumps(answers))
     done = command_line("cruft", "create", template, "--no-input", *extra)
-    assert_refused(done, answers, command_line)
+    assert_rejected(done, answers, command_line)
 
 
-def test_an_unknown_choice_is_refused(command_line):
+def test_an_unknown_choice_is_rejected(command_line):
     done = command_line("cookiecutter", str(TEMPLATE), "--no-input", "license=GPL-3.0")
     assert done.returncode == 1
     # cookiecutter itself says so, with a traceback, before it runs anything of the template.

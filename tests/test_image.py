@@ -1,4 +1,4 @@
-"""Builds and runs the container image of each project type, with a real engine."""
+"""The container image of each project type, built and run with a real engine."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ import docker
 import pytest
 from conftest import DEMOS, ask, free_port, is_ready, python
 
-# Above the base, in megabytes.
+# Size above the base image, in megabytes.
 SIZES = {"text-classification": 350, "forecasting": 250, "document-similarity": 350}
 RESTRICTED = {
     "read_only": True,
@@ -22,12 +22,12 @@ RESTRICTED = {
     "security_opt": ["no-new-privileges"],
     "mem_limit": "512m",
 }
-# Answers while the container is told to stop: the project's own clients, which count what is lost.
+# The benchmark's clients, which count lost requests, while the container stops.
 STOP_UNDER_LOAD = """
 import asyncio, json, subprocess, sys
 from collections import Counter
 from types import SimpleNamespace
-from benchmarks import shutdown
+from portfolio_kit.bench import shutdown
 name, port, path, body = sys.argv[1:]
 stop = lambda: subprocess.run(["docker", "stop", "--time=30", name], check=True)
 server, counts = SimpleNamespace(port=int(port), path=path, stop=stop), Counter()
@@ -45,7 +45,7 @@ print(json.dumps([*found, *filter(shutil.which, programs)]))
 
 
 @pytest.mark.parametrize("project_type", SIZES)
-def test_the_dockerfile_has_nothing_that_a_linter_would_change(project_type, bake):
+def test_the_linter_finds_nothing_in_the_dockerfile(project_type, bake):
     project = bake(project_type=project_type)
     command = [Path(sys.executable).with_name("hadolint"), project.path / "Dockerfile"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -61,7 +61,7 @@ def engine():
     except docker.errors.DockerException as error:
         if os.environ.get("REQUIRE_ENGINE"):
             raise
-        pytest.skip(f"no container engine answers here: {error}")
+        pytest.skip(f"no container engine: {error}")
     return client
 
 
@@ -78,7 +78,7 @@ def project(engine, project_type, request):
 
 @pytest.fixture(scope="module")
 def built(project):
-    """What `make image` printed."""
+    """The output of `make image`."""
     done = project.run("make", "image", check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
@@ -91,7 +91,7 @@ def name(built):
 
 @pytest.fixture
 def volume(engine):
-    """The name of a volume, removed in the end; ask for it before `start`."""
+    """The name of a volume, removed at the end; request it before `start`."""
     volume = engine.volumes.create()
     yield volume.name
     volume.remove()
@@ -99,7 +99,7 @@ def volume(engine):
 
 @pytest.fixture
 def start(engine, name):
-    """Start a container as it will run, and wait until it is ready; it is removed in the end."""
+    """Start a container as in production and wait until it is ready; it is removed at the end."""
     with contextlib.ExitStack() as stack:
 
         def start(**options):
@@ -124,11 +124,13 @@ def start(engine, name):
 def test_the_image_is_as_small_as_promised(project_type, built):
     whole, own = re.search(r": (\d+) MB, (\d+) MB of it above its base", built).groups()
     assert int(own) <= SIZES[project_type] < int(whole) + int(own)
-    assert re.search(r"^ready \d+\.\d\d s after `docker run`, same answer as outside", built, re.M)
+    assert re.search(
+        r"^ready \d+\.\d\d s after `docker run`, same answer as the local model", built, re.M
+    )
 
 
 @pytest.mark.slow
-def test_it_says_what_it_is_and_how_it_runs(engine, name, project):
+def test_labels_user_and_entrypoint(engine, name, project):
     config = engine.images.get(name).attrs["Config"]
     manifest = json.loads(project.read("models/manifest.json"))
     labels = config["Labels"]
@@ -139,19 +141,19 @@ def test_it_says_what_it_is_and_how_it_runs(engine, name, project):
     assert labels["org.opencontainers.image.revision"] == head
     assert "org.opencontainers.image.source" in labels
     assert config["User"] == "10001:10001"
-    assert config["Entrypoint"][0] == "python"  # no shell around it: signals arrive
+    assert config["Entrypoint"][0] == "python"  # no shell in between: signals arrive
     assert "curl" not in " ".join(config["Healthcheck"]["Test"])
 
 
 @pytest.mark.slow
-def test_it_holds_nothing_that_trains_or_builds(engine, name):
+def test_it_contains_no_training_or_build_tools(engine, name):
     output = engine.containers.run(name, ["-c", FIND], entrypoint=["python"], remove=True)
     assert json.loads(output) == []
 
 
 @pytest.mark.slow
-def test_it_runs_without_rights_and_is_healthy(start):
-    container, _ = start()
+def test_it_runs_unprivileged_and_is_healthy(start):
+    container, _ = start(healthcheck={"interval": 1_000_000_000})  # the image's own, every second
     deadline = time.monotonic() + 60
     while container.health != "healthy":
         assert time.monotonic() < deadline, container.attrs["State"]["Health"]
@@ -162,7 +164,7 @@ def test_it_runs_without_rights_and_is_healthy(start):
 
 
 @pytest.mark.slow
-def test_no_request_is_lost_when_it_is_told_to_stop_under_load(start, project):
+def test_no_request_is_lost_when_it_stops_under_load(start, project):
     container, url = start()
     example = json.loads(project.read("scripts/example_request.json"))
     port = url.rpartition(":")[2]
@@ -176,7 +178,7 @@ def test_no_request_is_lost_when_it_is_told_to_stop_under_load(start, project):
 
 
 @pytest.mark.slow
-def test_answers_are_logged_on_a_volume_that_outlives_the_container(volume, start, engine, project):
+def test_the_prediction_log_outlives_the_container(volume, start, engine, project):
     example = json.loads(project.read("scripts/example_request.json"))
     for _ in range(2):
         container, url = start(volumes={volume: {"bind": "/app/predictions"}})
@@ -189,7 +191,7 @@ def test_answers_are_logged_on_a_volume_that_outlives_the_container(volume, star
 
 @pytest.mark.slow
 @pytest.mark.parametrize("project_type", ["document-similarity"], scope="module", indirect=True)
-def test_documents_outlive_a_container_that_is_killed(volume, start):
+def test_documents_outlive_a_killed_container(volume, start):
     where = {volume: {"bind": "/app/changes"}}
     container, url = start(volumes=where)
     ask(f"{url}/documents", {"documents": [{"id": "note-1", "title": "", "text": "A badge."}]})

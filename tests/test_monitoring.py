@@ -1,4 +1,4 @@
-"""What watches the service: alert rules, dashboard and compose file, tried with the real tools."""
+"""Monitoring: alert rules, dashboard and compose file, tested with the real tools."""
 
 import itertools
 import json
@@ -18,17 +18,17 @@ import pytest
 import yaml
 from conftest import CHOICES, DEMOS, Workshop, environment, free_port, python
 
-OF_PROMETHEUS = {"ALERTS", "up"}  # series that come from it, not from the API
+OF_PROMETHEUS = {"ALERTS", "up"}  # series that it makes itself, not the API
 SYMBOLS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
 PLUGINS = [f"/usr/{place}/docker/cli-plugins" for place in ("local/lib", "libexec", "lib")]
-SECONDS = 60  # in which anything that is waited for has to come
+SECONDS = 60  # the longest wait for anything
 
 
 def program(variable, package, *names):
     """Return the path of the first program found; skip, or fail where a variable is set to 1."""
     path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
-        reason = f"there is no {names[0]}; Debian's package {package} has it"
+        reason = f"{names[0]}: not installed; it is in Debian's package {package}"
         (pytest.fail if os.environ.get(variable) == "1" else pytest.skip)(reason)
     return path
 
@@ -59,7 +59,7 @@ def panels(project):
 
 
 def dashboard_queries(project):
-    """Return what the dashboard asks Prometheus, by panel."""
+    """Return the dashboard's queries by panel."""
     return {
         f"{panel['title']}, {target['refId']}": target["expr"].replace("$__rate_interval", "20s")
         for panel in panels(project)
@@ -68,12 +68,12 @@ def dashboard_queries(project):
 
 
 def queries(project):
-    """Return what the dashboard and the rules ask Prometheus."""
+    """Return the queries of the dashboard and the alert rules."""
     return dashboard_queries(project) | {rule["alert"]: rule["expr"] for rule in alerts(project)}
 
 
 def selectors(query):
-    """Return each metric that a query names, with what it asks of the metric's labels."""
+    """Return each metric in a query with its label matchers."""
     found = []
 
     def visit(node):
@@ -84,7 +84,7 @@ def selectors(query):
     return found
 
 
-def test_prometheus_takes_the_configuration(fresh):
+def test_prometheus_accepts_the_configuration(fresh):
     config = fresh.path / "monitoring" / "prometheus.yml"
     promtool("check", "config", "--lint=all", "--lint-fatal", config)
 
@@ -103,7 +103,7 @@ def test_every_alert_is_tested_and_says_what_to_do_first(fresh):
         assert "First: " in rule["annotations"]["description"]
 
 
-def test_prometheus_reads_every_query_of_the_dashboard(fresh, tmp_path):
+def test_prometheus_parses_every_query_of_the_dashboard(fresh, tmp_path):
     asked = dashboard_queries(fresh)
     assert len(asked) > 20
     rules = [{"record": "asked", "expr": query} for query in asked.values()]
@@ -111,7 +111,7 @@ def test_prometheus_reads_every_query_of_the_dashboard(fresh, tmp_path):
     promtool("check", "rules", "--lint=none", tmp_path / "rules.yml")
 
 
-def test_the_panels_of_the_dashboard_lie_side_by_side(fresh):
+def test_the_panels_of_the_dashboard_do_not_overlap(fresh):
     everything = panels(fresh)
     assert len({panel["id"] for panel in everything}) == len(everything)
     taken = set()
@@ -119,12 +119,12 @@ def test_the_panels_of_the_dashboard_lie_side_by_side(fresh):
         x, y, w, h = (panel["gridPos"][side] for side in "xywh")
         cells = set(itertools.product(range(x, x + w), range(y, y + h)))
         assert x + w <= 24
-        assert not taken & cells, f"{panel['title']} lies on another panel"
+        assert not taken & cells, f"{panel['title']} overlaps another panel"
         taken |= cells
         assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
 
 
-def test_the_parts_find_each_other(fresh):
+def test_addresses_and_mounts_match(fresh):
     services = yaml.safe_load(fresh.read("compose.yaml"))["services"]
     config = yaml.safe_load(fresh.read("monitoring/prometheus.yml"))
     grafana = "monitoring/grafana/provisioning"
@@ -138,13 +138,13 @@ def test_the_parts_find_each_other(fresh):
     assert mounted in services["grafana"]["volumes"]
 
 
-def test_compose_fits_the_specification(fresh):
+def test_the_compose_file_is_valid(fresh):
     command = ["-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"]
     done = fresh.run(sys.executable, *command, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_compose_confines_its_services_and_starts_them_one_after_the_other(fresh):
+def test_compose_confines_its_services_and_starts_them_in_order(fresh):
     names = ("docker-compose", *(f"{folder}/docker-compose" for folder in PLUGINS))
     compose = program("REQUIRE_COMPOSE", "docker-compose", *names)
     everything = ("--profile", "*", "config", "--format", "json")
@@ -154,7 +154,7 @@ def test_compose_confines_its_services_and_starts_them_one_after_the_other(fresh
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert service.get("read_only") or name == "qdrant"
         assert {port["host_ip"] for port in service["ports"]} == {"127.0.0.1"}
-        if name != "api":  # whose image and health check are the Dockerfile's
+        if name != "api":  # its image and health check come from the Dockerfile
             assert re.search(r":v?\d+\.\d+\.\d+$", service["image"])
             assert service["healthcheck"]["test"]
         bound = [mount for mount in service["volumes"] if mount["type"] == "bind"]
@@ -179,7 +179,7 @@ def test_compose_confines_its_services_and_starts_them_one_after_the_other(fresh
 
 
 @pytest.mark.parametrize("slug", ["007", "null", "2024-01-01"])
-def test_a_name_that_yaml_takes_for_something_else_stays_a_name(bake, slug):
+def test_a_name_that_yaml_would_parse_as_another_type_stays_a_string(bake, slug):
     project = bake(project_slug=slug, package_name="notes")
     assert yaml.safe_load(project.read("compose.yaml"))["name"] == slug
     config = yaml.safe_load(project.read("monitoring/prometheus.yml"))
@@ -189,7 +189,7 @@ def test_a_name_that_yaml_takes_for_something_else_stays_a_name(bake, slug):
 
 @contextmanager
 def running(command, folder, **variables):
-    """Run a program in a folder, its words in log.txt; stop it afterwards."""
+    """Run a program in a folder with its output in log.txt; stop it afterwards."""
     with (folder / "log.txt").open("w") as log:
         process = subprocess.Popen(
             command, cwd=folder, env=environment(**variables), stdout=log, stderr=log
@@ -202,7 +202,7 @@ def running(command, folder, **variables):
 
 
 def settle(value, expected):
-    """Wait until a value is what it should be; fail with what it is instead."""
+    """Wait until a value is the expected one; fail with the value it has."""
     deadline = time.monotonic() + SECONDS
     while (found := value()) != expected:
         if time.monotonic() > deadline:
@@ -211,7 +211,7 @@ def settle(value, expected):
 
 
 class Service:
-    """The API of a demo, in a folder of its own."""
+    """The API of a demo, in a separate folder."""
 
     def __init__(self, demo, folder):
         self.workshop = Workshop(folder, demo, {}, brought=("models", "reports/metrics.json"))
@@ -223,16 +223,30 @@ class Service:
         return running(command, self.workshop.path, PORT=str(self.port))
 
     def find_drift(self, is_alarm):
-        """Leave the verdict of a `monitor`."""
+        """Write a verdict as `monitor` does."""
         verdict = {
             "checked": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
             "model_version": json.loads(self.workshop.read("models/manifest.json"))["version"],
             "alarm": is_alarm,
+            "reasons": [],
+            "first": "2026-01-01T00:00:00+00:00",
+            "last": "2026-01-02T00:00:00+00:00",
+            "answers": 100,
+            "signals": [],
+            "data_quality": {
+                "invalid": 0,
+                "requests": 100,
+                "fields": {},
+                "unreadable_lines": 0,
+                "p_value": 1.0,
+                "is_alarm": False,
+            },
+            "quality": None,
         }
         (self.workshop.path / "reports" / "drift.json").write_text(json.dumps(verdict))
 
     def ask(self, path, body=None, method=None):
-        """Return the status of the answer, None if there is none."""
+        """Return the response's status, or None without a response."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{path}",
@@ -249,17 +263,17 @@ class Service:
             return None
 
     def use(self):
-        """Ask a little of everything."""
+        """Send a few requests of every kind."""
         path = self.example["path"]
         assert self.ask(path, self.example["body"]) == 200
-        assert self.ask(path, {"h": 0}) == 422  # no type's request
+        assert self.ask(path, {"h": 0}) == 422  # invalid for every type
         if path == "/search":
             assert self.ask("/documents", {"documents": [{"id": "a", "text": "a test"}]}) == 200
             assert self.ask(path, {"document_id": "a"}) == 200
             assert self.ask("/documents/a", method="DELETE") == 200
 
     def metrics(self):
-        """Return the names of what it exposes."""
+        """Return the names of the metrics it exposes."""
         url = f"http://127.0.0.1:{self.port}/metrics"
         with urllib.request.urlopen(url, timeout=10) as answer:
             text = answer.read().decode()
@@ -267,7 +281,7 @@ class Service:
 
 
 class Prometheus:
-    """A real one with the project's own files, in a hurry."""
+    """A real Prometheus with the project's own files and short intervals."""
 
     def __init__(self, project, service, folder):
         config = yaml.safe_load(project.read("monitoring/prometheus.yml"))
@@ -276,7 +290,7 @@ class Prometheus:
         scrape["static_configs"] = [{"targets": [f"127.0.0.1:{service.port}"]}]
         rules = yaml.safe_load(project.read("monitoring/alerts.yml"))
         for rule in (rule for group in rules["groups"] for rule in group["rules"]):
-            if rule["alert"] in ("Drift", "ServiceDown"):
+            if rule["alert"] in ("DriftDetected", "ServiceDown"):
                 rule["for"] = "2s"
         for name, content in {"prometheus.yml": config, "alerts.yml": rules}.items():
             (folder / name).write_text(yaml.safe_dump(content), encoding="utf-8")
@@ -292,7 +306,7 @@ class Prometheus:
         return running([prometheus_program("prometheus"), *arguments], self.folder)
 
     def get(self, path, **parameters):
-        """Return what it says, an empty dictionary if it does not answer yet."""
+        """Return its response, or an empty dictionary while it does not respond."""
         url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         try:
             with urllib.request.urlopen(url, timeout=10) as answer:
@@ -303,23 +317,23 @@ class Prometheus:
             return {}
 
     def series(self, selector):
-        """Return the labels of each series that a selector finds."""
+        """Return the labels of each series that matches a selector."""
         return self.get("series", **{"match[]": selector}).get("data", [])
 
     def answers(self, query):
-        """Return the numbers that a query finds now."""
+        """Return the current values of a query."""
         found = self.get("query", query=query)["data"]["result"]
         return [float(one["value"][1]) for one in found if one["value"][1] != "NaN"]
 
     def firing(self):
-        """Return the names of the alerts that fire."""
+        """Return the names of the firing alerts."""
         found = self.get("alerts")["data"]["alerts"]
         return {one["labels"]["alertname"] for one in found if one["state"] == "firing"}
 
 
 @pytest.fixture(scope="module", params=DEMOS)
 def watched(request, tmp_path_factory):
-    """A demo's project, its API after a little use, and a Prometheus that watches it."""
+    """A demo's project, its API after a few requests, and a Prometheus that scrapes it."""
     prometheus_program("prometheus")
     project = request.getfixturevalue(DEMOS[request.param])[1]
     service = Service(project, tmp_path_factory.mktemp("service"))
@@ -335,7 +349,7 @@ def watched(request, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_api_exposes_every_metric_that_is_asked_for(watched):
+def test_the_api_exposes_every_metric_in_the_queries(watched):
     project, service, _ = watched
     exposed = service.metrics() | OF_PROMETHEUS
     missing = [
@@ -348,11 +362,11 @@ def test_the_api_exposes_every_metric_that_is_asked_for(watched):
 
 
 @pytest.mark.slow
-def test_the_metrics_have_the_labels_that_are_asked_for(watched):
+def test_the_metrics_have_the_labels_in_the_queries(watched):
     project, _, prometheus = watched
     for where, query in queries(project).items():
         for name, matchers in selectors(query):
-            # The very routes and buckets; but no status of errors, which do not occur here.
+            # Exact routes and buckets, but no error status: no errors occur here.
             asked = ",".join(
                 f"{one.name}{SYMBOLS[str(one.op).split('.')[1]]}{json.dumps(one.value)}"
                 for one in matchers
@@ -360,7 +374,7 @@ def test_the_metrics_have_the_labels_that_are_asked_for(watched):
             )
             if name not in OF_PROMETHEUS:
                 found = prometheus.series(f"{name}{{{asked}}}")
-                assert found, f"{where}: there is no {name}{{{asked}}}"
+                assert found, f"{where}: no series {name}{{{asked}}}"
                 assert {one.name for one in matchers} <= found[0].keys(), where
 
 
@@ -368,7 +382,7 @@ def test_the_metrics_have_the_labels_that_are_asked_for(watched):
 def test_every_panel_shows_something(watched):
     project, service, prometheus = watched
     asked = dashboard_queries(project)
-    del asked["Alerts that fire, A"]
+    del asked["Firing alerts by name, A"]
 
     def silent():
         service.use()
@@ -379,10 +393,10 @@ def test_every_panel_shows_something(watched):
 
 
 @pytest.mark.slow
-def test_an_alert_fires_when_monitor_has_found_drift(watched):
+def test_an_alert_fires_while_monitor_reports_drift(watched):
     _, service, prometheus = watched
     service.find_drift(True)
-    settle(prometheus.firing, {"Drift"})
+    settle(prometheus.firing, {"DriftDetected"})
     service.find_drift(False)
     settle(prometheus.firing, set())
 
@@ -392,4 +406,4 @@ def test_an_alert_fires_when_the_service_has_stopped(watched):
     project, service, prometheus = watched
     service.process.terminate()
     settle(prometheus.firing, {"ServiceDown"})
-    assert prometheus.answers(dashboard_queries(project)["Alerts that fire, A"]) == [1]
+    assert prometheus.answers(dashboard_queries(project)["Firing alerts by name, A"]) == [1]

@@ -1,4 +1,4 @@
-"""Watches each demo's service as its README says: answers are logged, and compared."""
+"""Monitors each demo's service as its docs say: answers are logged, and compared."""
 
 import json
 import time
@@ -12,11 +12,11 @@ FOREIGN = "Preheat the oven, grease a tin with butter, and leave dough number {}
 
 
 @pytest.mark.parametrize("demo_name", DEMOS.values())
-def test_unchanged_data_are_quiet_and_three_changes_are_noticed(demo_name, request):
+def test_unchanged_data_raise_no_alarm_and_three_shifts_do(demo_name, request):
     project = request.getfixturevalue(demo_name)[1]
-    done = project.run(python(project), "-m", "benchmarks.drift", check=False)
+    done = project.run(python(project), "-m", "benchmarks.shifts", check=False)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
-    assert done.stdout.count("windows (right in at least 95)") == 4
+    assert done.stdout.count("windows (correct in at least 95)") == 4
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_unchanged_data_are_quiet_and_three_changes_are_noticed(demo_name, reque
         ("search_demo", "/search", lambda text: {"query": text}),
     ],
 )
-def test_strange_texts_raise_an_alarm_that_prometheus_sees(
+def test_foreign_texts_raise_an_alarm_that_prometheus_sees(
     demo_name, path, body, request, tmp_path
 ):
     project = request.getfixturevalue(demo_name)[1]
@@ -38,17 +38,18 @@ def test_strange_texts_raise_an_alarm_that_prometheus_sees(
             ask(url + path, body(FOREIGN.format(number)))
         with pytest.raises(urllib.error.HTTPError, match="422"):
             ask(url + path, {})
-        time.sleep(1)  # the log is written beside the answers
+        time.sleep(1)  # the log is written after the answers
         done = project.run("make", "monitor", f"ARGS={' '.join(options)}", check=False)
         try:
-            assert "Error 3" in done.stderr  # as make tells the exit code
+            assert "Error 3" in done.stderr  # make's report of the exit code
             assert "has drifted" in done.stdout
             assert "drift_alarm 1.0" in ask(f"{url}/metrics")
             verdict = json.loads(project.read("reports/drift.json"))
             assert verdict["answers"] == 150
-            assert verdict["data_quality"]["refused"] == 1
-            assert "unknown_words has drifted" in project.read("reports/drift.html")
+            assert verdict["data_quality"]["invalid"] == 1
+            assert r"unknown\_words has drifted" in project.read("reports/drift.md")
+            assert project.has_file("reports/drift.png")
         finally:
-            for name in ("drift.json", "drift.html"):
+            for name in ("drift.json", "drift.md", "drift.png"):
                 (project.path / "reports" / name).unlink(missing_ok=True)
     assert project.read("reports/metrics.json") == before

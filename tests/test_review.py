@@ -1,4 +1,4 @@
-"""The portfolio review, both ways: what is finished meets all, what breaks one thing fails that."""
+"""The portfolio review: a finished project meets everything, one broken thing fails exactly one."""
 
 import hashlib
 import http.server
@@ -11,21 +11,27 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import nullcontext
+from functools import cache
 
 import pyarrow
 import pyarrow.parquet
 import pytest
-import review
 import yaml
-from conftest import CHOICES, DEMOS, TEMPLATE, BakedProject, commit, environment
+from conftest import CHOICES, DEMOS, BakedProject, commit, environment
 from markdown_it import MarkdownIt
+
+import portfolio_review as review
+from portfolio_review import syntax
+from portfolio_tools import template
+from portfolio_tools.eject import eject
 
 AUTHORS = {
     "Why this problem": """
         Letters reach the town hall by the thousand, and each waits on one desk until a clerk has
-        read it and carried it to whoever can answer. People wait nine days for a reply that takes
-        ten minutes to write. A wrong team costs two days more, so the number to watch is the share
-        of letters that reach the right desk at once.""",
+        read it and carried it to someone who can answer. People wait nine days for a reply that
+        takes ten minutes to write. A wrong team costs two days more, so the number to watch is the
+        share of letters that reach the right desk at once.""",
     "Trade-offs": """
         I chose a small encoder on our own server, because letters hold addresses and must not leave
         the building. A bigger one hosted elsewhere would name rare teams better. I merged three
@@ -35,7 +41,7 @@ AUTHORS = {
         Handwritten letters are scanned badly and end up with the wrong team in every third case.
         First I would measure recognition errors on two hundred of them, then train with such noise,
         and compare the share that goes wrong before and after. Next comes a feedback button for
-        clerks, so that corrections turn into labels.""",
+        clerks, which turns corrections into labels.""",
 }
 MODULE = "\n\n".join(
     f'def step_{i}(letter):\n    """Return the letter without salutation {i}."""\n'
@@ -43,7 +49,7 @@ MODULE = "\n\n".join(
     for i in range(20)
 )
 ALL = {one.id for one in review.CRITERIA}
-ASKED_FOR = {
+ON_REQUEST = {
     "pipeline.repeats",
     "endpoint.image_builds",
     "endpoint.deploys",
@@ -54,10 +60,27 @@ ASKED_FOR = {
 }
 
 
+@pytest.fixture(autouse=True)
+def generated_once(project, monkeypatch):
+    """The template generates the same from the same answers, so once is enough here."""
+    monkeypatch.setattr(template, "generated", lambda answers: nullcontext(project.path))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def read_once():
+    """Most files are the same in every test: read each content once."""
+    calls = cache(lambda tree: tuple(syntax.calls(tree)))
+    with pytest.MonkeyPatch.context() as patch:
+        for function in (review.project.parsed, review.project.lines, review.project.mapping):
+            patch.setattr(review.project, function.__name__, cache(function))
+        for module in (review.committed, review.evaluation, review.repeatable):
+            patch.setattr(module, "calls", calls)
+        yield
+
+
 def as_seen(project):
-    """Return a project as the review sees it, with its own record."""
-    seen = review.Project(project.path)
-    return review.Project(project.path, seen.data(".generated.json"))
+    """Return a project as the review sees it."""
+    return review.traced(project.path)[0]
 
 
 def verdicts(project):
@@ -107,7 +130,7 @@ def folder_md5(folder):
 def finish(project):
     """Do by hand what a run and an author do to a fresh project."""
     package = project.package
-    statement = "A service that reads a letter and names the team, so that nobody waits for weeks."
+    statement = "A service that reads a letter and names the team, so nobody waits for weeks."
     edit(
         project,
         "pyproject.toml",
@@ -196,7 +219,7 @@ def run(project, digest):
         f"# {model[:12]}\n" + "".join(f"## {name}\n" for name in card),
     )
     write(project, "reports/drift.json", json.dumps({"model_version": model[:12]}))
-    write(project, "reports/drift.html", "<p>quiet</p>")
+    write(project, "reports/drift.md", "No drift.\n")
     lock(project)
 
 
@@ -249,13 +272,13 @@ def project_copy(finished, tmp_path):
 
 def test_a_finished_project_meets_everything(project_copy, capsys):
     seen = verdicts(project_copy)
-    assert {id for id, verdict in seen.items() if verdict == "met"} == ALL - ASKED_FOR
-    assert {id for id, verdict in seen.items() if verdict == "not asked"} == ASKED_FOR
+    assert {id for id, verdict in seen.items() if verdict == "met"} == ALL - ON_REQUEST
+    assert {id for id, verdict in seen.items() if verdict == "not checked"} == ON_REQUEST
     assert review.review(project_copy.path) == 0
-    assert "every must is met" in capsys.readouterr().out
+    assert "Every required criterion is met." in capsys.readouterr().out
 
 
-def test_it_knows_what_each_type_is_asked_and_measured_by():
+def test_each_type_has_its_routes_and_metrics():
     types = set(CHOICES["project_type"])
     assert set(review.endpoint.ROUTES) == set(review.evaluation.METRICS) == types
 
@@ -343,15 +366,27 @@ def only_notebooks(project):
 
 
 def no_code(project):
-    """Leave a test; comments, and the template's code under another name, are none of one's own."""
+    """Leave a test: comments, and the template's code under another name, are not the author's."""
     comments = "".join(f"# Letters of kind {i}.\n" for i in range(100))
     copied = project.read(f"{PACKAGE}/data/readers.py")
     write(project, f"{PACKAGE}/data/salutations.py", comments + copied)
     lock(project)
 
 
-def no_tests_of_its_own(project):
-    write(project, "tests/test_salutations.py", "# Mine.\n" + project.read("tests/test_config.py"))
+def a_generated_test(project):
+    """Return the name of a file of tests that the template wrote."""
+    names = sorted(path.name for path in (project.path / "tests").glob("test_*.py"))
+    return f"tests/{next(name for name in names if name != 'test_salutations.py')}"
+
+
+def no_own_tests(project):
+    text = project.read(a_generated_test(project))
+    write(project, "tests/test_salutations.py", f"# Mine.\n{text}")
+
+
+def renamed_tests(project):
+    text = project.read(a_generated_test(project)).replace("def test_", "def test_my_")
+    write(project, "tests/test_salutations.py", f"A = 1\nB = 2\nC = 3\n{text}")
 
 
 def empty_commits(project):
@@ -371,7 +406,7 @@ def first_commit_only(project):
 def template_words(project):
     whole = project.run("git", "show", f"{first(project)}:README.md").stdout
     text = re.search(r"(?<=^## Trade-offs\n).*?(?=^## )", whole, re.M | re.S)[0]
-    # In other line lengths, and every sixth word another: it is the template's all the same.
+    # With other line breaks, and every sixth word replaced, it is still the template's.
     words = ["hence" if i % 6 == 0 else word for i, word in enumerate(text.split())]
     wrapped = textwrap.fill(" ".join(words), 60)
     edit(
@@ -441,7 +476,7 @@ def committed(name, text):
 
 
 def in_training(text):
-    return locked(append(f"{PACKAGE}/training/loop.py", f"\n\n{text}\n"))
+    return locked(append(f"{PACKAGE}/training/train.py", f"\n\n{text}\n"))
 
 
 def disguised_pickle(project):
@@ -451,7 +486,7 @@ def disguised_pickle(project):
 
 def few_tests(project):
     for path in (project.path / "tests").glob("test_*.py"):
-        if path.name not in ("test_salutations.py", "test_config.py"):
+        if path.name != "test_salutations.py":
             path.unlink()
 
 
@@ -544,7 +579,7 @@ BREAKERS = {
         "no script": remove("deploy/deploy.sh"),
     },
     "endpoint.contract": {
-        "a route less": lambda p: edit(p, f"{PACKAGE}/serving/app.py", '"/ready"', '"/readiness"')
+        "a route less": lambda p: edit(p, f"{PACKAGE}/serving/api.py", '"/predict"', '"/label"')
     },
     "endpoint.live": {
         "no address": lambda p: edit(p, "README.md", r"https://letters\.example", "soon")
@@ -597,6 +632,10 @@ BREAKERS = {
             p, ".github/workflows/ci.yml", r"^  pull_request:", "  # pull_request:", flags=re.M
         ),
     },
+    "engineering.kit": {
+        "an edit": locked(append("kit/portfolio_kit/intervals.py", "\nSAMPLES = 7\n")),
+        "a module less": remove("kit/portfolio_kit/bench/measure.py"),
+    },
     "engineering.secrets": {
         "a key": lambda p: write(p, "scripts/keys.py", 'KEY = "AKIA' + "A1B2" * 4 + '"\n'),
         "a password": lambda p: write(
@@ -640,7 +679,7 @@ BREAKERS = {
         ),
     },
     "own_work.tests": {
-        "a copy": no_tests_of_its_own,
+        "a copy": no_own_tests,
         "constants": own_tests(
             """
             def test_it(tmp_path):
@@ -658,12 +697,7 @@ BREAKERS = {
                 assert 1
             """
         ),
-        "the template's under another name": lambda p: write(
-            p,
-            "tests/test_salutations.py",
-            "A = 1\nB = 2\nC = 3\n"
-            + p.read("tests/test_config.py").replace("def test_", "def test_my_"),
-        ),
+        "the template's under another name": renamed_tests,
     },
     "own_work.history": {
         "the first commit only": first_commit_only,
@@ -685,21 +719,32 @@ BREAKERS = {
         )
     },
 }
-CASES = [(id, name) for id, breakers in BREAKERS.items() for name in breakers]
+
+
+def first_is_fast(cases, fast=1):
+    """Return parameters of a test; `make test-fast` leaves out all after the first."""
+    marks = [()] * fast + [pytest.mark.slow] * len(cases)
+    pairs = zip(cases, marks, strict=False)
+    return [pytest.param(*case, marks=mark, id=", ".join(case)) for case, mark in pairs]
+
+
+CASES = [
+    case for id, hows in BREAKERS.items() for case in first_is_fast([(id, how) for how in hows])
+]
 
 
 def test_each_criterion_that_reads_is_broken_once():
-    assert set(BREAKERS) == ALL - (ASKED_FOR - {"endpoint.live"})
+    assert set(BREAKERS) == ALL - (ON_REQUEST - {"endpoint.live"})
 
 
-@pytest.mark.parametrize(("id", "how"), CASES, ids=[f"{id}, {how}" for id, how in CASES])
+@pytest.mark.parametrize(("id", "how"), CASES)
 def test_a_project_made_to_break_one_thing_fails_exactly_that(id, how, project_copy):
     BREAKERS[id][how](project_copy)
     assert not_met(project_copy) == {id}
 
 
-def test_ordinary_code_is_not_refused(project_copy):
-    """What looks like a fault, and is none."""
+def test_ordinary_code_is_accepted(project_copy):
+    """It only looks like a fault."""
     in_training(
         "FOLDS = KFold(5)\n"
         "PARTS = train_test_split(ROWS, shuffle=False)\n"
@@ -727,7 +772,7 @@ def test_ordinary_code_is_not_refused(project_copy):
     assert not_met(project_copy) == set()
 
 
-def test_other_ways_to_write_it_are_not_refused(project_copy):
+def test_other_ways_to_write_it_are_accepted(project_copy):
     """Another language, headings with numbers, anchors, an ignored file, a loop of DVC's."""
     project = project_copy
     statement("Ein Dienst, der Briefe liest, damit niemand neun Tage auf eine Antwort wartet.")(
@@ -747,7 +792,7 @@ def test_other_ways_to_write_it_are_not_refused(project_copy):
     write(project, ".github/workflows/README.md", "What runs when.\n")
     append(".gitignore", ".env\nhtmlcov/\n")(project)
     write(project, ".env", "API_KEY=a1b2c3d4e5f6g7h8\n")
-    write(project, "htmlcov/index.html", "<p>of no author's</p>\n")
+    write(project, "htmlcov/index.html", "<p>by a tool</p>\n")
     lock(project)
     loop = "\n  plots:\n    foreach: [a, b]\n    do:\n      cmd: python -m plots ${item}\n"
     append("dvc.yaml", loop)(project)
@@ -757,9 +802,9 @@ def test_other_ways_to_write_it_are_not_refused(project_copy):
     assert not {".env", "htmlcov/index.html"} & {*review.Project(project.path).files}
 
 
-def test_a_test_in_an_existing_file_counts_where_it_stands(project_copy):
+def test_a_test_in_an_existing_file_counts_where_it_is(project_copy):
     remove("tests/test_salutations.py")(project_copy)
-    name = "tests/test_config.py"
+    name = a_generated_test(project_copy)
     line = project_copy.read(name).count("\n") + 3
     body = "    (tmp_path / 'a').mkdir()\n    assert [*tmp_path.iterdir()]\n"
     append(name, f"\n\ndef test_mine(tmp_path):\n{body}")(project_copy)
@@ -785,8 +830,8 @@ def test_evidence_says_the_line(project_copy):
         assert found[id].startswith(f"{name}:{row}"), found[id]
 
 
-def test_a_console_may_lack_characters(project_copy):
-    done = run_script(project_copy.path, PYTHONUTF8="0", PYTHONIOENCODING="ascii")
+def test_a_console_may_lack_characters(project_copy, run_review):
+    done = run_review(project_copy.path, PYTHONUTF8="0", PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -873,15 +918,15 @@ HOSTILE = {
         for path in (p.path / ".git/objects").glob("??/*")
     ],
     "a name with a line break": lambda p: write(p, "src/a\n\x1b[31m.py", "def f(:\n"),
-    "a name that is no text": lambda p: open(os.fsencode(p.path) + b"/src/\xff.py", "w").close(),
-    "calls deeper than Python": append(f"{PACKAGE}/training/loop.py", f"\na{'.b' * 900}()\n"),
+    "a name that is not text": lambda p: open(os.fsencode(p.path) + b"/src/\xff.py", "w").close(),
+    "calls deeper than Python": append(f"{PACKAGE}/training/train.py", f"\na{'.b' * 900}()\n"),
     "a description that is a number": lambda p: edit(
         p, "pyproject.toml", r'^description = ".*"$', f"description = 0x{'f' * 9000}", flags=re.M
     ),
     "a seed of 9000 digits": lambda p: edit(
         p, "params.yaml", r"^seed: .*$", f"seed: 0x{'f' * 9000}", flags=re.M
     ),
-    "keys that are no text": lambda p: write(p, "dvc.yaml", "stages: {1: 2, 2001-01-01: {}}\n"),
+    "keys that are not text": lambda p: write(p, "dvc.yaml", "stages: {1: 2, 2001-01-01: {}}\n"),
     "dependencies that are a number": lambda p: write(
         p, "dvc.lock", "stages: {data: {deps: 7, outs: [7]}, train: []}\n"
     ),
@@ -895,18 +940,16 @@ HOSTILE = {
         '"data": [], "versus_best_baseline": {"difference": "a", "interval_95": [null, {}]}}',
     ),
     "metrics without a kind": lambda p: write(p, "reports/metrics.json", '{"project_type": [{}]}'),
-    "another version's parameters": lambda p: set_json(
+    "another version's files": lambda p: set_json(
         p,
         ".generated.json",
         lambda r: r.update(
             version="\x1b[31m\ud800",
-            files={"a\0b": 7, "c": []},
-            prose=[],
-            params="a: &a {x: 1}\n" + "".join(f"b{i}: &b{i} [*a, *a]\n" for i in range(99)),
+            files={"a\0b": "7", "c": [], "../../etc/passwd": "8", "README.md": "9", "d|e": "10"},
         ),
     ),
     "answers with a null byte": answer("project_name", "a\0b"),
-    "answers that are no text": answer("project_name", "\ud800"),
+    "answers that are not text": answer("project_name", "\ud800"),
     "answers without end": answer("project_name", "a" * 3_000_000),
     "answers that are code": answer("author_name", "{{ cycler.__init__.__globals__.os.getcwd() }}"),
     "starts without end": sections("<!-- a:start -->" * 60_000),
@@ -922,123 +965,175 @@ HOSTILE = {
 }
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no pipes there")
-@pytest.mark.parametrize("trap", HOSTILE)
-def test_a_trap_costs_neither_time_nor_memory(trap, project_copy):
+# Reviews as the command does, but takes what was generated from a folder.
+QUICK = """
+import contextlib, pathlib, sys
+from portfolio_review import command
+from portfolio_tools import template
+generated = pathlib.Path(sys.argv.pop(1))
+template.generated = lambda answers: contextlib.nullcontext(generated)
+command.SECONDS = int(sys.argv.pop(1))
+sys.exit(command.main())
+"""
+
+
+@pytest.fixture
+def run_review(project):
+    """Return a function that reviews in a separate process."""
+
+    def run_review(*arguments, seconds=50, **variables):
+        return subprocess.run(
+            [sys.executable, "-P", "-c", QUICK, project.path, str(seconds), *arguments],
+            env=environment(**variables),
+            capture_output=True,
+            encoding="utf-8",
+            timeout=120,
+        )
+
+    return run_review
+
+
+@pytest.fixture
+def command():
+    """Return a function that runs the command itself, in a folder."""
+
+    def command(folder, *arguments, **variables):
+        program = shutil.which("portfolio-review", path=os.path.dirname(sys.executable))
+        return subprocess.run(
+            [program, *arguments],
+            cwd=folder,
+            env=environment(**variables),
+            capture_output=True,
+            encoding="utf-8",
+        )
+
+    return command
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes")
+@pytest.mark.parametrize("trap", first_is_fast([(trap,) for trap in HOSTILE], fast=4))
+def test_a_trap_costs_neither_time_nor_memory(trap, project_copy, run_review, command):
     HOSTILE[trap](project_copy)
-    code = "import pathlib, review, sys; sys.exit(review.review(pathlib.Path(sys.argv[1])))"
-    program = ["scripts/review.py"] if trap.startswith("answers") else ["-c", code]
-    done = subprocess.run(
-        ["timeout", "50", sys.executable, *program, str(project_copy.path)],
-        cwd=TEMPLATE,
-        env=environment(PYTHONPATH=str(TEMPLATE / "{{cookiecutter.project_slug}}")),
-        capture_output=True,
-    )
-    assert (done.returncode in (0, 3), done.stderr) == (True, b""), done.stderr[-500:]
-    assert b"\x1b" not in done.stdout
+    is_answer = trap.startswith("answers")
+    done = command(project_copy.path) if is_answer else run_review(project_copy.path)
+    assert (done.returncode in (0, 3), done.stderr) == (True, ""), done.stderr[-500:]
+    assert "\x1b" not in done.stdout
 
 
-def test_what_takes_too_long_ends_with_one_line(project_copy):
-    """A folder that no bound of the checks fits: the whole has one, too."""
+def test_what_takes_too_long_ends_with_one_line(project_copy, run_review):
+    """The whole review has a bound, too."""
     write(project_copy, "deploy/a.yaml", "a: [" + "1, " * 600_000 + "1]\n")
-    code = (
-        "import importlib.util as u, sys; s = u.spec_from_file_location('s', 'scripts/review.py');"
-        "m = u.module_from_spec(s); s.loader.exec_module(m); m.SECONDS = 2; sys.exit(m.main())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(project_copy.path)],
-        cwd=TEMPLATE,
-        env=environment(),
-        capture_output=True,
-        encoding="utf-8",
-    )
+    done = run_review(project_copy.path, seconds=2)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "takes more than 2 seconds" in done.stderr
+    assert "takes more than 2" in done.stderr
 
 
-def test_code_beside_the_project_is_not_imported(project_copy, tmp_path):
-    """Whoever reviews from inside of a stranger's folder runs none of it."""
+def test_code_next_to_the_project_is_not_imported(project_copy, tmp_path, command):
+    """Reviewing from inside a stranger's folder runs none of its code."""
     write(project_copy, "cookiecutter.py", f"open({str(tmp_path / 'ran')!r}, 'w')\n")
-    done = subprocess.run(
-        [sys.executable, str(TEMPLATE / "scripts/review.py"), "."],
-        cwd=project_copy.path,
-        env=environment(),
-        capture_output=True,
-        encoding="utf-8",
-    )
-    assert "Compared with what this template generates of the same answers" in done.stdout
+    done = command(project_copy.path)
+    assert "Compared with what the template generates from the same answers" in done.stdout
     assert not (tmp_path / "ran").exists()
 
 
-def run_script(*arguments, **variables):
-    """Run what `make review PROJECT=...` runs."""
-    return subprocess.run(
-        [sys.executable, "scripts/review.py", *map(str, arguments)],
-        cwd=TEMPLATE,
-        env=environment(**variables),
-        capture_output=True,
-        encoding="utf-8",
-    )
-
-
-def test_the_template_reviews_what_somebody_sent(project_copy):
-    done = run_script(project_copy.path)
+def test_a_mentor_reviews_a_project(project_copy, run_review):
+    done = run_review(project_copy.path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Compared with what this template generates of the same answers" in done.stdout
+    assert "Compared with what the template generates from the same answers" in done.stdout
     report = json.loads(project_copy.read("reports/review.json"))
     assert {row["id"] for row in report["criteria"]} == ALL
-    assert report["musts_not_met"] == []
+    assert report["required_not_met"] == []
     changed = {row["file"]: (row["kind"], row["added"]) for row in report["own_work"]["files"]}
     assert changed[f"{PACKAGE}/data/salutations.py"] == ("added", 60)
     assert changed["tests/test_salutations.py"] == ("added", 4)
     assert changed["pyproject.toml"] == ("changed", 1)
     assert report["own_work"]["params"]["data.source"][1] == "data/raw/letters.csv"
     page = project_copy.read("reports/review.md")
-    assert "Every must is met." in page
+    assert "Every required criterion is met." in page
     for group in review.GROUPS.values():
         assert f"\n## {group}\n" in page
 
 
-def test_a_record_that_was_altered_is_not_believed(project_copy):
-    """Whoever claims the template's code as their own still has to send other code."""
+def test_an_altered_record_is_not_believed(project_copy, run_review):
+    """Claiming the template's code as one's own takes other code."""
     (project_copy.path / f"{PACKAGE}/data/salutations.py").unlink()
     (project_copy.path / "tests/test_salutations.py").unlink()
-    set_json(project_copy, ".generated.json", lambda record: record.update(files={}, prose={}))
-    done = run_script(project_copy.path)
+    set_json(project_copy, ".generated.json", lambda record: record.update(files={}))
+    done = run_review(project_copy.path)
     assert done.returncode == 3
-    assert "is not what this template generates of its answers" in done.stdout
-    missing = json.loads(project_copy.read("reports/review.json"))["musts_not_met"]
+    assert ".generated.json was altered, or the template has changed" in done.stdout
+    missing = json.loads(project_copy.read("reports/review.json"))["required_not_met"]
     assert {"own_work.code", "own_work.tests"} <= set(missing)
 
 
-def test_another_version_is_compared_with_its_own_record(project_copy):
-    set_json(project_copy, ".generated.json", lambda record: record.update(version="0.0.1"))
-    done = run_script(project_copy.path)
-    assert "Generated by version 0.0.1" in done.stdout
+def test_another_version_is_known_by_the_hashes_in_its_record(project_copy, run_review):
+    """What is the same in both, or not changed since, is known; the rest is said to be unknown."""
+    old = "def letters(rows):\n    return [row for row in rows if row]\n"
+    write(project_copy, f"{PACKAGE}/data/gone.py", old)
+    write(project_copy, f"{PACKAGE}/data/lost.py", old + "\n\nMORE = 1\n")
+    write(project_copy, "docs/walkthrough.md", "What version 0.0.1 had to say.\n")
+    lock(project_copy)
+
+    def change(record):
+        hashes = {name: sha256(project_copy, name) for name in ("docs/walkthrough.md",)}
+        hashes[f"{PACKAGE}/data/gone.py"] = sha256(project_copy, f"{PACKAGE}/data/gone.py")
+        hashes |= {f"{PACKAGE}/data/lost.py": "0" * 64, "params.yaml": "1" * 64}
+        record.update(version="0.0.1", files={**record["files"], **hashes})
+
+    set_json(project_copy, ".generated.json", change)
+    done = run_review(project_copy.path)
+    assert "Generated by version 0.0.1 of the template" in done.stdout
+    assert "this version's files instead: params.yaml." in done.stdout
+    assert f"so they do not count: {PACKAGE}/data/lost.py." in done.stdout
     assert done.returncode == 0
+    rows = json.loads(project_copy.read("reports/review.json"))["own_work"]
+    kinds = {row["file"]: (row["kind"], row["added"]) for row in rows["files"]}
+    assert kinds[f"{PACKAGE}/data/lost.py"] == ("unknown", 0)
+    assert kinds[f"{PACKAGE}/data/salutations.py"] == ("added", 60)
+    assert not {f"{PACKAGE}/data/gone.py", "docs/walkthrough.md"} & {*kinds}
+    assert rows["params"]["data.source"][1] == "data/raw/letters.csv"
+
+
+def test_an_ejected_module_counts_as_far_as_it_differs(project_copy):
+    before = as_seen(project_copy)
+    eject(project_copy.path, ["intervals"])
+    copy, tests = f"{PACKAGE}/intervals.py", "tests/ejected/test_intervals.py"
+    seen = as_seen(project_copy)
+    assert [seen.own(name) for name in (copy, tests)] == [(0, 0), (0, 0)]
+    users = [n for n in seen.files if n.startswith(PACKAGE) and seen.own(n) != before.own(n)]
+    assert users == []
+    kinds = {row["file"]: row["kind"] for row in review.own_work.changed_files(seen)}
+    assert kinds[copy] == "ejected"
+    assert review.engineering.kit(seen).verdict == "met"
+
+    append(copy, "\n\ndef middle(interval):\n    return sum(interval) / 2\n")(project_copy)
+    assert as_seen(project_copy).own(copy) == (2, 0)
+    text = "".join(f"VALUE_{i} = {i}\n" for i in range(200))
+    write(project_copy, copy, project_copy.read(copy) + text)  # more than half is new
+    assert as_seen(project_copy).own(copy) == (202, 0)
 
 
 @pytest.mark.parametrize(
     ("change", "note"),
     [
-        (remove(".generated.json"), "not here or empty"),
-        (lambda p: write(p, ".generated.json", "[" * 100_000), "not here or empty"),
+        (remove(".generated.json"), "missing or empty"),
+        (lambda p: write(p, ".generated.json", "[" * 100_000), "missing or empty"),
         (
             lambda p: set_json(
                 p, ".generated.json", lambda r: r["answers"].update(package_name="{{ 7*7 }}")
             ),
-            "answers that this template refuses",
+            "answers that the template rejects",
         ),
     ],
     ids=["gone", "deep", "hostile answers"],
 )
-def test_without_a_record_nothing_is_claimed_of_ones_own_work(change, note, project_copy):
+def test_without_a_record_nothing_counts_as_own_work(change, note, project_copy, command):
     change(project_copy)
-    done = run_script(project_copy.path)
+    done = command(project_copy.path)
     assert (done.returncode, done.stderr) == (3, "")
     assert note in done.stdout
-    missing = json.loads(project_copy.read("reports/review.json"))["musts_not_met"]
+    missing = json.loads(project_copy.read("reports/review.json"))["required_not_met"]
     own = {id for id in ALL if id.startswith("own_work.")} - {"own_work.history"}
     assert own | {"readme.own_words"} <= set(missing)
 
@@ -1046,14 +1141,13 @@ def test_without_a_record_nothing_is_claimed_of_ones_own_work(change, note, proj
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ([], "PROJECT: not given"),
-        ([""], "PROJECT: not given"),
-        (["no/such/folder"], "is no folder"),
-        (["tests"], "has no pyproject.toml"),
+        ([""], "PATH: is empty"),
+        (["no/such/folder"], "is not a folder"),
+        ([], "has no pyproject.toml"),
     ],
 )
-def test_what_is_no_project_is_said_in_one_line(arguments, line):
-    done = run_script(*arguments)
+def test_what_is_not_a_project_gets_one_line(arguments, line, tmp_path, command):
+    done = command(tmp_path, *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: ")
@@ -1061,24 +1155,25 @@ def test_what_is_no_project_is_said_in_one_line(arguments, line):
 
 
 def test_nothing_of_a_strangers_project_is_run_and_nothing_outside_is_touched(
-    project_copy, tmp_path
+    project_copy, tmp_path, command
 ):
-    """Traps in every place that a tool might trip over."""
+    """Traps wherever a tool might fall into one."""
     root, trap = project_copy.path, tmp_path / "ran"
-    command = f"touch {trap}"
+    touch = f"touch {trap}"
     program = f"import pathlib; pathlib.Path({str(trap)!r}).touch()\n"
     script = root / "trap.sh"
-    script.write_text(f"#!/bin/sh\n{command}\n")
+    script.write_text(f"#!/bin/sh\n{touch}\n")
     script.chmod(0o755)
     for key in ("core.fsmonitor", "core.pager", "gpg.program", "diff.external", "core.sshCommand"):
         project_copy.run("git", "config", key, str(script))
     project_copy.run("git", "config", "log.showSignature", "true")
     for hook in ("post-checkout", "post-index-change", "reference-transaction"):
         shutil.copy(script, root / ".git/hooks" / hook)
-    for name in ("conftest.py", "yaml.py", "review/__init__.py", "sitecustomize.py", "json.py"):
+    packages = ("cookiecutter", "portfolio_review", "portfolio_tools")
+    modules = ("conftest.py", "yaml.py", "sitecustomize.py", "json.py", SETUP_FILE)
+    for name in (*modules, *(f"{package}/__init__.py" for package in packages)):
         write(project_copy, name, program)
-    write(project_copy, "scripts/setup_environment.py", program)
-    edit(project_copy, "Makefile", r"^review:.*$", f"review:\n\t{command}", flags=re.M)
+    edit(project_copy, "Makefile", r"^review:.*$", f"review:\n\t{touch}", flags=re.M)
     edit(
         project_copy,
         "params.yaml",
@@ -1100,21 +1195,21 @@ def test_nothing_of_a_strangers_project_is_run_and_nothing_outside_is_touched(
     (root / "docs").symlink_to(outside, target_is_directory=True)
     (root / "reports/review.md").symlink_to(outside / "precious.md")
 
-    done = run_script(root)
+    done = command(root)
     assert (done.returncode, done.stdout.count("\x1b")) == (1, 0)
     assert "a link that leads out of the project" in done.stderr
     (root / "reports/review.md").unlink()
-    done = run_script(root)
+    done = command(root)
     assert done.returncode == 3, done.stderr
     assert not trap.exists()
     assert [path.name for path in outside.iterdir()] == ["precious.md"]
     assert (outside / "precious.md").read_text() == "precious"
 
 
-def test_what_a_stranger_wrote_reaches_neither_terminal_nor_page_as_markup(project_copy):
-    hostile = (
-        "A service \\u001b[31m that <script>alert(1)</script> | [x](http://y) so that it works."
-    )
+def test_a_strangers_text_is_markup_neither_in_the_terminal_nor_on_the_page(
+    project_copy, run_review
+):
+    hostile = "A service \\u001b[31m that <script>alert(1)</script> | [x](http://y) so it works."
     edit(
         project_copy,
         "pyproject.toml",
@@ -1122,7 +1217,7 @@ def test_what_a_stranger_wrote_reaches_neither_terminal_nor_page_as_markup(proje
         f'description = "{hostile}"',
         flags=re.M,
     )
-    done = run_script(project_copy.path)
+    done = run_review(project_copy.path)
     page = project_copy.read("reports/review.md")
     assert "\x1b" not in done.stdout + page
     html = MarkdownIt("gfm-like", {"linkify": False}).render(page)
@@ -1131,7 +1226,7 @@ def test_what_a_stranger_wrote_reaches_neither_terminal_nor_page_as_markup(proje
 
 
 STAND_IN = '''
-"""A package small enough to run all of the review in seconds."""
+"""A package small enough to run the whole review in seconds."""
 import http.server, json, os, sys
 METRICS = json.loads({metrics!r})
 
@@ -1147,7 +1242,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.answer(200 if "texts" in body else {refusal})
+        self.answer(200 if "texts" in body else {rejection})
 
     def log_message(self, *arguments):
         pass
@@ -1159,54 +1254,47 @@ if sys.argv[1] == "pipeline":
 else:
     http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 '''
+SETUP_FILE = "kit/portfolio_kit/deploy/setup_environment.py"
 SETUP = '''
-"""An environment that is at hand, with tools that only say yes."""
+"""An environment that exists already, with tools that only say yes."""
 import pathlib, sys, venv
 venv.create(".venv", symlinks=True)
 for name in {tools!r}:
     site = next(pathlib.Path(".venv/lib").glob("*/site-packages"))
     (site / f"{{name}}.py").write_text("")
-(site / "here.pth").write_text(str(pathlib.Path("src").resolve()))
+places = [str(pathlib.Path(one).resolve()) for one in ("src", "kit")]
+(site / "here.pth").write_text("\\n".join(places))
 '''
 
 
-@pytest.mark.parametrize(
-    ("broken", "change"),
-    [
-        (set(), {}),
-        (set(), {"ece": 0.0238}),
-        ({"pipeline.repeats"}, {"accuracy": 0.5}),
-        ({"pipeline.repeats"}, {"ece": 0.0338}),
-        ({"engineering.tests_pass"}, {"tools": ["ruff", "mypy"]}),
-        ({"engineering.lint_passes"}, {"tools": ["ruff", "pytest"]}),
-        ({"endpoint.answers"}, {"refusal": 500}),
-        ({"endpoint.image_builds"}, {"image": "import sys; sys.exit('no')"}),
-        ({"endpoint.deploys"}, {"deploy": '[[ "$DRY_RUN" == 1 ]] && exit 1'}),
-    ],
-    ids=[
-        "all well",
-        "other order",
-        "accuracy",
-        "ece",
-        "tests",
-        "types",
-        "refusal",
-        "image",
-        "deploy",
-    ],
-)
-def test_asked_to_run_it_runs_all_in_a_copy(broken, change, project_copy, tmp_path, monkeypatch):
+RERUNS = {
+    "all well": (set(), {}),
+    "other rounding": (set(), {"ece": 0.0238}),
+    "accuracy": ({"pipeline.repeats"}, {"accuracy": 0.5}),
+    "ece": ({"pipeline.repeats"}, {"ece": 0.0338}),
+    "tests": ({"engineering.tests_pass"}, {"tools": ["ruff", "mypy"]}),
+    "types": ({"engineering.lint_passes"}, {"tools": ["ruff", "pytest"]}),
+    "rejection": ({"endpoint.answers"}, {"rejection": 500}),
+    "image": ({"endpoint.image_builds"}, {"image": "import sys; sys.exit('no')"}),
+    "deploy": ({"endpoint.deploys"}, {"deploy": '[[ "$DRY_RUN" == 1 ]] && exit 1'}),
+}
+
+
+@pytest.mark.parametrize("how", first_is_fast([(how,) for how in RERUNS]))
+def test_with_run_1_it_runs_everything_in_a_copy(how, project_copy, tmp_path, run_review):
+    broken, change = RERUNS[how]
     metrics = json.loads(project_copy.read("reports/metrics.json"))
     metrics["model"] |= {name: change[name] for name in ("accuracy", "ece") if name in change}
     package = STAND_IN.format(
         metrics=json.dumps(metrics),
-        refusal=change.get("refusal", 422),
+        rejection=change.get("rejection", 422),
         lock=project_copy.read("dvc.lock"),
     )
     write(project_copy, f"{PACKAGE}/__main__.py", package)
     tools = change.get("tools", ["ruff", "mypy", "pytest"])
-    write(project_copy, "scripts/setup_environment.py", SETUP.format(tools=tools))
-    write(project_copy, "scripts/image.py", change.get("image", ""))
+    write(project_copy, SETUP_FILE, SETUP.format(tools=tools))
+    write(project_copy, "kit/portfolio_kit/__init__.py", "")
+    write(project_copy, "kit/portfolio_kit/deploy/image.py", change.get("image", ""))
     if "deploy" in change:
         write(project_copy, "deploy/deploy.sh", change["deploy"])
     docker = tmp_path / "bin/docker"
@@ -1215,16 +1303,16 @@ def test_asked_to_run_it_runs_all_in_a_copy(broken, change, project_copy, tmp_pa
     docker.chmod(0o755)
     before = project_copy.files()
     path = f"{docker.parent}{os.pathsep}{os.environ['PATH']}"
-    done = run_script(project_copy.path, RUN="1", PATH=path)
+    done = run_review(project_copy.path, RUN="1", PATH=path)
     report = json.loads(project_copy.read("reports/review.json"))
     seen = {row["id"]: row["verdict"] for row in report["criteria"]}
-    assert {id for id in ASKED_FOR if seen[id] == "not yet"} == broken, done.stdout + done.stderr
-    assert {id for id in ASKED_FOR if seen[id] == "not asked"} == {"endpoint.live"}
+    assert {id for id in ON_REQUEST if seen[id] == "not yet"} == broken, done.stdout + done.stderr
+    assert {id for id in ON_REQUEST if seen[id] == "not checked"} == {"endpoint.live"}
     assert project_copy.files() == before | {"reports/review.md", "reports/review.json"}
 
 
 @pytest.mark.parametrize(("status", "verdict"), [(200, "met"), (503, "not yet")])
-def test_a_live_address_is_asked_only_when_told_to(status, verdict, project_copy):
+def test_a_live_address_is_asked_only_with_online_1(status, verdict, project_copy, run_review):
     asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -1240,9 +1328,9 @@ def test_a_live_address_is_asked_only_when_told_to(status, verdict, project_copy
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         edit(project_copy, "README.md", r"https://letters\.example", url)
-        run_script(project_copy.path)
+        run_review(project_copy.path)
         assert asked == []
-        run_script(project_copy.path, ONLINE="1")
+        run_review(project_copy.path, ONLINE="1")
         server.shutdown()
     assert asked == ["/ready"]
     rows = json.loads(project_copy.read("reports/review.json"))["criteria"]
@@ -1256,7 +1344,7 @@ def test_a_demo_lacks_only_its_author(project_type, request):
     _, demo = request.getfixturevalue(DEMOS[project_type])
     done = demo.run("make", "review", check=False)
     report = json.loads(demo.read("reports/review.json"))
-    assert set(report["musts_not_met"]) == {
+    assert set(report["required_not_met"]) == {
         "problem.statement",
         "readme.own_words",
         "own_work.code",

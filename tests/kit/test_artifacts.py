@@ -1,14 +1,20 @@
-"""Files between stages: whole or not there, and refused once altered."""
+"""Files between stages: whole or missing, and rejected once altered."""
 
 import hashlib
 from pathlib import Path
 
 import pytest
 
-from {{cookiecutter.package_name}} import artifacts
-from {{cookiecutter.package_name}}.errors import UserError
+from portfolio_kit import artifacts
+from portfolio_kit.errors import UserError
+from portfolio_kit.records import Listed
 
 FOLDER = Path("models")
+
+
+class Facts(Listed):
+    version: str
+    rows: int
 
 
 @pytest.fixture
@@ -17,26 +23,43 @@ def manifest():
     FOLDER.mkdir()
     (FOLDER / "model.bin").write_bytes(b"weights")
     (FOLDER / "words.txt").write_bytes(b"words")
-    return artifacts.write_manifest(FOLDER, ["model.bin", "words.txt"], {"version": "1", "n": 2})
+    names = ["model.bin", "words.txt"]
+    return artifacts.write_manifest(FOLDER, names, Facts(version="1", rows=2))
 
 
-def refused():
+def read():
+    return artifacts.read_manifest(FOLDER, Facts, made_by="train")
+
+
+def rejection():
     with pytest.raises(UserError) as error:
-        artifacts.read_manifest(FOLDER, made_by="train")
-    assert "train" in str(error.value)  # the command that mends it
+        read()
+    assert "make train" in str(error.value)  # the command that fixes it
     return str(error.value)
 
 
-def test_the_hash_is_that_of_the_whole_file():
+def test_the_hash_covers_the_whole_file():
     content = bytes(range(256)) * 20_000
     Path("big.bin").write_bytes(content)
     assert artifacts.sha256(Path("big.bin")) == hashlib.sha256(content).hexdigest()
 
 
-def test_what_was_written_is_read_back(manifest):
-    assert artifacts.read_manifest(FOLDER, made_by="train") == manifest
-    assert (manifest["version"], manifest["n"]) == ("1", 2)
-    assert manifest["files"]["model.bin"] == hashlib.sha256(b"weights").hexdigest()
+def test_the_hash_of_a_folder_covers_names_and_contents():
+    hashes = set()
+    for name, content in (("a", "1"), ("a", "2"), ("b", "1"), ("deep/a", "1")):
+        folder = Path(f"folder {len(hashes)}")
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text(content)
+        hashes.add(artifacts.sha256(folder))
+    assert len(hashes) == 4
+    (folder / "empty").mkdir()
+    assert artifacts.sha256(folder) in hashes
+
+
+def test_a_manifest_is_read_as_it_was_written(manifest):
+    assert read() == manifest
+    assert (manifest.version, manifest.rows) == ("1", 2)
+    assert manifest.files["model.bin"] == hashlib.sha256(b"weights").hexdigest()
 
 
 def test_the_same_content_gives_the_same_bytes_on_every_system():
@@ -46,46 +69,46 @@ def test_the_same_content_gives_the_same_bytes_on_every_system():
     )
 
 
-def test_an_altered_file_is_refused_by_name(manifest):
+def test_an_altered_file_is_named(manifest):
     (FOLDER / "model.bin").write_bytes(b"weightz")
-    assert "model.bin" in refused()
-    assert "words.txt" not in refused()
+    assert "model.bin" in rejection()
+    assert "words.txt" not in rejection()
 
 
-def test_a_missing_file_is_refused_by_name(manifest):
+def test_a_missing_file_is_named(manifest):
     (FOLDER / "words.txt").unlink()
-    assert "words.txt" in refused()
+    assert "words.txt" in rejection()
 
 
-def test_a_folder_in_place_of_a_file_is_refused_by_name(manifest):
+def test_a_folder_in_place_of_a_file_is_named(manifest):
     (FOLDER / "words.txt").unlink()
     (FOLDER / "words.txt").mkdir()
-    assert "words.txt" in refused()
+    assert "words.txt" in rejection()
 
 
-def test_a_folder_without_a_manifest_is_not_complete():
-    assert str(FOLDER) in refused()
+def test_a_folder_without_a_manifest_is_incomplete():
+    assert str(FOLDER) in rejection()
     FOLDER.mkdir()
-    assert str(FOLDER) in refused()
+    assert str(FOLDER) in rejection()
 
 
 @pytest.mark.parametrize(
     "content",
     [b"", b'{"files": {', b"{}", b"[]", b"null", b'{"files": ["model.bin"]}', b"\xff\xfe{}"],
 )
-def test_a_damaged_manifest_is_refused(content, manifest):
+def test_a_damaged_manifest_is_rejected(content, manifest):
     (FOLDER / artifacts.MANIFEST).write_bytes(content)
-    assert str(FOLDER) in refused()
+    assert str(FOLDER) in rejection()
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(manifest):
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(manifest):
     def write_half(path):
         path.write_bytes(b"hal")
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="the disk is full"):
         artifacts.write_atomic(FOLDER / "model.bin", write_half)
-    assert artifacts.read_manifest(FOLDER, made_by="train") == manifest
+    assert read() == manifest
     assert len(list(FOLDER.iterdir())) == 3
 
 
@@ -99,6 +122,26 @@ def test_a_file_is_in_place_only_once_it_is_whole(manifest):
     assert (FOLDER / "model.bin").read_bytes() == b"new weights"
 
 
-def test_folders_are_made_as_needed():
+def test_folders_are_created_as_needed():
     artifacts.write_json(Path("a/b/c.json"), {})
     assert Path("a/b/c.json").read_text(encoding="utf-8") == "{}\n"
+
+
+def test_a_model_is_published_with_its_manifest_last(manifest, monkeypatch):
+    workshop = Path("workshop")
+    (workshop / "parts").mkdir(parents=True)
+    (workshop / "model.bin").write_bytes(b"new weights")
+    (workshop / "parts" / "one").write_bytes(b"1")
+    order = []
+    replace = artifacts.os.replace
+
+    def noted(source, target):
+        order.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(artifacts.os, "replace", noted)
+    published = artifacts.publish(workshop, Facts(version="2", rows=1))
+    assert order[-1] == FOLDER / artifacts.MANIFEST
+    assert set(published.files) == {"model.bin", "parts/one"}
+    assert read() == published
+    assert not workshop.exists()

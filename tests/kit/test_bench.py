@@ -1,4 +1,4 @@
-"""The serving benchmark's own parts: what it says of a server has to be true of that server."""
+"""The benchmarks: what they report of a server must be true of it."""
 
 import asyncio
 import contextlib
@@ -12,12 +12,14 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from benchmarks import results, server, serving, shutdown
-from benchmarks.load import Load
+from live import free_port
 
-from {{cookiecutter.package_name}}.errors import UserError
+from portfolio_kit.bench import results, server, serving, shutdown
+from portfolio_kit.bench.load import Load
+from portfolio_kit.bench.rivals import Goal, Rival
+from portfolio_kit.errors import UserError
 
-# Answers every request with the number of a process that it has started.
+# Answers every request with the id of a process that it has started.
 SERVER = """
 import http.server, json, os, subprocess, sys
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -33,11 +35,22 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_fo
 
 
 @pytest.fixture
-def started(workspace, monkeypatch):
-    """A server with a child process that has to be ended by force."""
-    monkeypatch.setattr(server, "GRACE_SECONDS", 0.5)
+def make(workspace):
+    """Return a server that runs a Python program."""
     server.FOLDER.mkdir(parents=True)
-    one = server.Server("a server", "", [sys.executable, "-c", SERVER], "/")
+
+    def make(program, folder=workspace):
+        command = [sys.executable, "-c", program]
+        return server.Server(Rival("a server", "", command, folder), "/", {"MODE": "bench"})
+
+    return make
+
+
+@pytest.fixture
+def started(make, monkeypatch):
+    """A server with a child process that has to be killed."""
+    monkeypatch.setattr(server, "GRACE_SECONDS", 0.5)
+    one = make(SERVER)
     try:
         one.start("{}")
         yield one
@@ -62,13 +75,11 @@ def test_a_killed_server_leaves_no_process_behind(started):
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_server_runs_in_the_folder_it_is_given(workspace):
-    server.FOLDER.mkdir(parents=True)
+def test_a_server_runs_in_its_folder_with_its_variables(make, workspace):
     (workspace / "elsewhere").mkdir()
-    command = [sys.executable, "-c", "import os; raise SystemExit(os.getcwd())"]
-    broken = server.Server("a server", "", command, "/", folder=workspace / "elsewhere")
-    with pytest.raises(UserError, match=r"did not start: .*elsewhere"):
-        broken.start("{}")
+    program = "import os; raise SystemExit(os.getcwd() + ' in mode ' + os.environ['MODE'])"
+    with pytest.raises(UserError, match=r"did not start: .*elsewhere in mode bench"):
+        make(program, workspace / "elsewhere").start("{}")
 
 
 def test_a_suspended_server_answers_when_awake(started):
@@ -89,16 +100,13 @@ def test_memory_that_processes_share_counts_once(started):
     assert alone < started.peak <= resident
 
 
-def test_a_server_that_does_not_start_says_why(workspace):
-    server.FOLDER.mkdir(parents=True)
-    command = [sys.executable, "-c", "raise SystemExit('no room')"]
-    broken = server.Server("a server", "", command, "/")
+def test_a_server_that_does_not_start_is_an_error_with_its_last_line(make):
     with pytest.raises(UserError, match="a server did not start: no room"):
-        broken.start("{}")
+        make("raise SystemExit('no room')").start("{}")
 
 
 @pytest.mark.parametrize("last_words", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"])
-def test_requests_without_a_whole_answer_are_lost(last_words):
+def test_requests_without_a_complete_answer_count_as_lost(last_words):
     """Three answers on one connection, then half an answer or none, then nobody listens."""
     counts = Counter()
 
@@ -124,7 +132,7 @@ def test_requests_without_a_whole_answer_are_lost(last_words):
 
 def test_a_refused_connection_loses_nothing():
     counts = Counter()
-    nobody = SimpleNamespace(port=server.free_port(), path="/")
+    nobody = SimpleNamespace(port=free_port(), path="/")
     asyncio.run(shutdown.client(nobody, itertools.repeat("{}"), b"", counts))
     assert counts == {}
 
@@ -137,35 +145,35 @@ def loads(*rates):
     ("goal", "is_met"),
     [({"at_least": 3}, True), ({"at_least": 3.1}, False), ({"at_most": 2.9}, False)],
 )
-def test_ratios_are_those_of_each_round(goal, is_met):
+def test_ratios_are_taken_within_a_round(goal, is_met):
     ours = SimpleNamespace(name="ours")
     # By round 2, 3 and 10 times; by medians it would be 20 / 5 = 4 times.
     all_loads = {"ours": loads(20, 15, 50), "theirs": loads(10, 5, 5)}
     measured = results.Measured([ours], {}, all_loads, None, [])
-    figure = results.compared(measured, results.Goal("rate", 8, "theirs", **goal))
+    figure = results.compared(measured, Goal("rate", 8, "theirs", **goal))
     assert figure.value == 3
     assert figure.is_met == is_met
     assert "3.00 times (2.00 to 10.00)" in figure.measured
 
 
 @pytest.mark.parametrize(("at_least", "is_met"), [(20, True), (20.1, False)])
-def test_a_goal_without_a_rival_is_about_the_figure_itself(at_least, is_met):
+def test_a_goal_without_a_rival_compares_the_figure_itself(at_least, is_met):
     ours = SimpleNamespace(name="ours")
     measured = results.Measured([ours], {}, {"ours": loads(20, 15, 50)}, None, [])
-    figure = results.compared(measured, results.Goal("rate", 8, None, at_least=at_least))
+    figure = results.compared(measured, Goal("rate", 8, None, at_least=at_least))
     assert (figure.value, figure.is_met) == (20, is_met)
-    assert figure.name == "requests a second at 8 clients"
-    assert figure.measured == "20.00 a second (15.00 to 50.00)"
+    assert figure.name == "requests per second at 8 clients"
+    assert figure.measured == "20.00 per second (15.00 to 50.00)"
 
 
 def test_a_goal_may_be_about_another_server():
     ours = SimpleNamespace(name="ours")
     all_loads = {"ours": loads(1, 1, 1), "large": loads(20, 15, 50), "theirs": loads(10, 5, 5)}
     measured = results.Measured([ours], {}, all_loads, None, [])
-    goal = results.Goal("rate", 8, "theirs", at_least=3, server="large")
+    goal = Goal("rate", 8, "theirs", at_least=3, server="large")
     figure = results.compared(measured, goal)
     assert (figure.value, figure.is_met) == (3, True)
-    assert figure.name == "requests a second at 8 clients, large, against theirs"
+    assert figure.name == "requests per second at 8 clients, large, against theirs"
 
 
 @pytest.mark.parametrize(
@@ -178,27 +186,27 @@ def test_a_goal_may_be_about_another_server():
         ([None, math.inf], None),
     ],
 )
-def test_servers_are_compared_before_they_are_measured(monkeypatch, capsys, differences, said):
+def test_servers_are_compared_before_they_are_measured(capsys, differences, said):
     answers = iter(differences)
-    monkeypatch.setattr(serving.rivals, "difference", lambda ours, theirs: next(answers))
+    rivals = SimpleNamespace(difference=lambda *pair: next(answers), tolerance={"fp32": 1e-3})
     server = {"awake": contextlib.nullcontext, "ask": json.loads, "folder": "one"}
     servers = [SimpleNamespace(name=name, **server) for name in ("ours", "theirs")]
     if said is None:
         with pytest.raises(UserError, match=r"^theirs: not the same model"):
-            serving.compare(servers, ["1", "2"], 1e-3)
+            serving.compare(servers, ["1", "2"], rivals, "fp32")
     else:
-        serving.compare(servers, ["1", "2"], 1e-3)
+        serving.compare(servers, ["1", "2"], rivals, "fp32")
         assert capsys.readouterr().out.strip() == said
 
 
-def test_servers_are_compared_with_the_first_of_their_folder(monkeypatch, capsys):
+def test_servers_are_compared_with_the_first_of_their_folder(capsys):
     difference = {("a", "b"): 0.0, ("c", "d"): 0.5}
-    monkeypatch.setattr(serving.rivals, "difference", lambda *pair: difference[pair])
+    rivals = SimpleNamespace(difference=lambda *p: difference[p], tolerance={"fp32": 0.5})
     servers = [
         SimpleNamespace(name=name, folder=folder, awake=contextlib.nullcontext, ask=name.format)
         for name, folder in (("a", "one"), ("b", "one"), ("c", "two"), ("d", "two"))
     ]
-    serving.compare(servers, ["1"], 0.5)
+    serving.compare(servers, ["1"], rivals, "fp32")
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         "b: answers differ from a's by 0 at most",
@@ -206,6 +214,6 @@ def test_servers_are_compared_with_the_first_of_their_folder(monkeypatch, capsys
     ]
 
 
-def test_bench_runs_in_the_projects_folder_only(refusal):
-    (line,) = refusal("bench")
-    assert line == "error: benchmarks/: not found here; run this in the project's folder"
+def test_bench_runs_only_in_the_project_s_folder(rejection):
+    [line] = rejection("bench")
+    assert line == "error: benchmarks/rivals.py: not found; run this in the project's folder"

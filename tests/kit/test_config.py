@@ -1,4 +1,4 @@
-"""Parameters: where they come from, which wins, and what is said when they are wrong."""
+"""Parameters: where they come from, which one wins, and how errors are reported."""
 
 import os
 import subprocess
@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tiny.params import Params
+from tiny.project import PROJECT
 
-from {{cookiecutter.package_name}} import config
-from {{cookiecutter.package_name}}.params import Params
+from portfolio_kit import config
 
-PREFIX = config.__package__.upper()
+PREFIX = PROJECT.package.upper()
 
 
 @pytest.fixture
 def in_force(run):
-    """Return the parameters that a command works with."""
+    """Return the parameters that a verb works with."""
 
     def recorded(*arguments):
         outcome = run("params", *arguments)
@@ -42,7 +43,7 @@ def test_set_wins_over_the_environment_and_that_over_the_file(in_force, write_pa
     assert values["data"]["source"] == "file"
 
 
-def test_set_can_be_repeated_and_the_last_one_counts(in_force):
+def test_set_can_be_repeated_and_the_last_one_wins(in_force):
     values = in_force("--set", "seed=3", "--set", "serve.threads=1", "--set", "seed=4")
     assert (values["seed"], values["serve"]["threads"]) == (4, 1)
 
@@ -57,39 +58,40 @@ def test_set_can_be_repeated_and_the_last_one_counts(in_force):
         ("12", "12"),
     ],
 )
-def test_set_reads_values_as_the_file_does(text, value, in_force):
+def test_set_parses_values_like_the_file(text, value, in_force):
     assert in_force("--set", f"data.sha256={text}")["data"]["sha256"] == value
 
 
 def test_overrides_reach_child_processes_unchanged():
     overrides = ["seed=5", "data.source=a = b.csv", "serve.threads=3", "data.sha256=null"]
-    variables = config.as_environment(overrides)
-    assert config.load(Params, environment=variables) == config.load(Params, overrides)
+    variables = config.as_environment(PROJECT.package, overrides)
+    inherited = config.load(Params, PROJECT.package, environment=variables)
+    assert inherited == config.load(Params, PROJECT.package, overrides)
 
 
 @pytest.mark.parametrize(
     ("wrong", "nearest"),
     [("sed", "seed"), ("serve.thread", "serve.threads"), ("data.sorce", "data.source")],
 )
-def test_an_unknown_key_names_the_nearest_one(wrong, nearest, refusal, monkeypatch, workspace):
+def test_an_unknown_key_names_the_nearest_one(wrong, nearest, rejection, monkeypatch, workspace):
     expected = f"there is no parameter {wrong!r}; the nearest is {nearest!r}"
-    assert refusal("params", "--set", f"{wrong}=1") == [f"error: --set {wrong}: {expected}"]
+    assert rejection("params", "--set", f"{wrong}=1") == [f"error: --set {wrong}: {expected}"]
 
     variable = f"{PREFIX}_{wrong.replace('.', '__')}".upper()
     with monkeypatch.context() as patch:
         patch.setenv(variable, "1")
-        assert refusal("params") == [f"error: {variable}: {expected}"]
+        assert rejection("params") == [f"error: {variable}: {expected}"]
 
     section, _, name = wrong.rpartition(".")
     values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     (values[section] if section else values)[name] = 1
     Path("params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-    assert refusal("params") == [f"error: params.yaml: {expected}"]
+    assert rejection("params") == [f"error: params.yaml: {expected}"]
 
 
 @pytest.mark.parametrize("override", ["seed", "data", "=3", ""])
-def test_set_without_a_key_and_a_value_is_refused(override, refusal):
-    [line] = refusal("params", "--set", override)
+def test_set_without_a_key_or_value_is_rejected(override, rejection):
+    [line] = rejection("params", "--set", override)
     assert line.startswith("error: --set")
 
 
@@ -110,49 +112,49 @@ def test_set_without_a_key_and_a_value_is_refused(override, refusal):
         "data.source={a: b}",
     ],
 )
-def test_a_value_of_the_wrong_kind_or_size_is_refused_where_it_was_set(
-    override, refusal, monkeypatch
+def test_a_value_of_the_wrong_kind_or_size_is_rejected_where_it_was_set(
+    override, rejection, monkeypatch
 ):
     key, _, value = override.partition("=")
-    [line] = refusal("params", "--set", override)
+    [line] = rejection("params", "--set", override)
     assert line.startswith(f"error: --set {key}: ")
 
     variable = f"{PREFIX}_{key.replace('.', '__')}".upper()
     with monkeypatch.context() as patch:
         patch.setenv(variable, value)
-        [line] = refusal("params")
+        [line] = rejection("params")
         assert line.startswith(f"error: {variable}: ")
 
     values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     section, _, name = key.rpartition(".")
     (values[section] if section else values)[name] = [{}]
     Path("params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-    [line] = refusal("params")
+    [line] = rejection("params")
     assert line.startswith(f"error: params.yaml: {key}: ")
 
 
-def test_all_wrong_values_are_named_at_once(refusal, monkeypatch):
+def test_all_wrong_values_are_reported_at_once(rejection, monkeypatch):
     monkeypatch.setenv(f"{PREFIX}_SERVE__THREADS", "0")
-    first, second = refusal("params", "--set", "seed=soon")
+    first, second = rejection("params", "--set", "seed=soon")
     assert first.startswith("error: --set seed: ")
     assert second.startswith(f"error: {PREFIX}_SERVE__THREADS: ")
 
 
-def test_a_missing_key_is_named(refusal):
+def test_a_missing_key_is_named(rejection):
     values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     del values["data"]["source"]
     Path("params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-    [line] = refusal("params")
+    [line] = rejection("params")
     assert line.startswith("error: params.yaml: data.source")
-    # The other keys of the section are not to blame.
+    # The other keys of the section are fine.
     assert "sha256" not in line
 
 
 @pytest.mark.parametrize("arguments", [(), ("--set", "serve.threads=1")], ids=["file", "override"])
-def test_a_section_that_holds_no_keys_is_refused(arguments, refusal):
+def test_a_section_without_keys_is_rejected(arguments, rejection):
     values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     Path("params.yaml").write_text(yaml.safe_dump({**values, "serve": 5}), encoding="utf-8")
-    for line in refusal("params", *arguments):
+    for line in rejection("params", *arguments):
         assert line.startswith("error: params.yaml: serve")
 
 
@@ -162,28 +164,28 @@ def test_a_section_that_holds_no_keys_is_refused(arguments, refusal):
         (b"seed: [1\n", "cannot be read"),
         (b"\tseed: 1\n", "cannot be read"),
         (b"seed: 1\x07\n", "cannot be read"),
-        (b"- seed\n- data\n", "should hold sections with keys"),
-        (b"13\n", "should hold sections with keys"),
-        (b"", "should hold sections with keys"),
-        (b"author: Ren\xe9\n", "cannot be read"),
+        (b"- seed\n- data\n", "must hold sections with keys"),
+        (b"13\n", "must hold sections with keys"),
+        (b"", "must hold sections with keys"),
+        (b"author: Ren\xe9\n", "not UTF-8 at byte 11; save it as UTF-8"),
     ],
     ids=["open bracket", "tab", "control character", "list", "number", "empty", "not UTF-8"],
 )
-def test_a_file_that_is_no_mapping_is_refused(content, reason, refusal):
+def test_a_file_that_is_not_a_mapping_is_rejected(content, reason, rejection):
     Path("params.yaml").write_bytes(content)
-    [line] = refusal("params")
+    [line] = rejection("params")
     assert line.startswith(f"error: params.yaml: {reason}")
 
 
-def test_a_missing_file_is_said_to_be_missing(refusal):
+def test_a_missing_file_is_reported(rejection):
     Path("params.yaml").unlink()
-    assert refusal("params") == [
-        "error: params.yaml: not found here; run this in the project's folder"
+    assert rejection("params") == [
+        "error: params.yaml: not found; run this in the project's folder"
     ]
 
 
-def test_the_program_itself_exits_1_with_nothing_but_the_reason():
-    command = [sys.executable, "-m", config.__package__, "params", "--set", "sed=1"]
+def test_the_program_exits_with_1_after_one_plain_line():
+    command = [sys.executable, "-m", PROJECT.package, "params", "--set", "sed=1"]
     process = subprocess.run(command, capture_output=True, text=True, env={**os.environ})
     assert process.returncode == 1
     assert process.stdout == ""

@@ -1,10 +1,10 @@
-"""How many cores there are, by what Linux says of schedulers and control groups."""
+"""The number of cores, from Linux's scheduler and control groups."""
 
 import os
 
 import pytest
 
-from {{cookiecutter.package_name}} import cores
+from portfolio_kit import cores
 
 LINUX = pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity"), reason="only Linux binds processes to cores"
@@ -14,7 +14,7 @@ MANY = 64
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """Return a function that makes the files of a machine, by path, and returns their root."""
+    """Return a function that writes a machine's files, by path, and returns their root."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(MANY)), raising=False)
 
     def machine(**files):
@@ -42,7 +42,7 @@ def test_a_quota_of_version_2_counts(quota, expected, machine):
     assert cores.available(machine(**files)) == expected
 
 
-def test_a_quota_around_the_own_group_counts_too(machine):
+def test_a_quota_of_an_enclosing_group_counts_too(machine):
     files = {
         "proc/self/cgroup": "0::/system.slice/api.service",
         "sys/fs/cgroup/system.slice/api.service/cpu.max": "800000 100000",
@@ -67,7 +67,7 @@ def test_without_control_groups_the_scheduler_decides(machine):
 
 
 @LINUX
-def test_cores_that_this_process_is_kept_from_do_not_count():
+def test_cores_outside_this_process_s_affinity_do_not_count():
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(before)})
@@ -76,6 +76,6 @@ def test_cores_that_this_process_is_kept_from_do_not_count():
         os.sched_setaffinity(0, before)
 
 
-def test_what_is_asked_for_wins():
+def test_an_explicit_number_wins():
     assert cores.threads(7) == 7
     assert cores.threads(None) == cores.available()

@@ -1,18 +1,18 @@
-"""Two samples, compared: against SciPy, statsmodels' arithmetic by hand, and many repetitions."""
+"""Two samples, compared: checked against SciPy, formulas by hand, and many repetitions."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from {{cookiecutter.package_name}}.config import Monitor
-from {{cookiecutter.package_name}}.monitoring import drift
+from portfolio_kit.config import Monitor
+from portfolio_kit.monitoring import drift
 
-SETTINGS = Monitor(rows=2000, significance=0.01, effect=0.15, refused=0.05, labels=None)
+SETTINGS = Monitor(rows=2000, significance=0.01, effect=0.15, invalid=0.05, labels=None)
 
 
 def table(random, rows, shift=0.0, shares=(0.5, 0.3, 0.2)):
-    """Made-up signals: two numbers and a label."""
+    """Return made-up signals: two numbers and a label."""
     return pd.DataFrame(
         {
             "words": random.poisson(14 + 8 * shift, rows).astype(float),
@@ -26,7 +26,7 @@ def alarms(reference, window, settings=SETTINGS):
     return {one.signal for one in drift.compare(reference, window, settings) if one.is_alarm}
 
 
-def test_numbers_are_compared_as_scipy_does():
+def test_numbers_are_compared_as_in_scipy():
     random = np.random.default_rng(1)
     one, other = table(random, 500), table(random, 300, shift=0.5)
     for finding in drift.compare(one, other, SETTINGS)[:2]:
@@ -43,7 +43,7 @@ def test_the_effect_of_numbers_is_the_largest_gap_between_their_distributions():
     assert finding.effect == pytest.approx(max(gaps))
 
 
-def test_categories_are_compared_as_the_formula_says():
+def test_categories_are_compared_as_in_the_formula():
     one, other = ["a"] * 60 + ["b"] * 40, ["a"] * 20 + ["b"] * 30
     [finding] = drift.compare(pd.DataFrame({"l": one}), pd.DataFrame({"l": other}), SETTINGS)
     observed = np.array([[60, 40], [20, 30]])
@@ -54,7 +54,7 @@ def test_categories_are_compared_as_the_formula_says():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_p_values_are_adjusted_as_holm_says(seed):
+def test_p_values_are_adjusted_as_in_holm_s_paper(seed):
     p_values = np.random.default_rng(seed).uniform(0, 0.2, 6).tolist()
     ranked = sorted(p_values)
     by_hand = [
@@ -64,14 +64,14 @@ def test_p_values_are_adjusted_as_holm_says(seed):
     assert drift.holm(p_values) == pytest.approx(by_hand)
 
 
-def test_equal_tables_are_equal():
+def test_equal_tables_show_no_difference():
     one = table(np.random.default_rng(3), 400)
     for finding in drift.compare(one, one, SETTINGS):
         assert (finding.effect, finding.adjusted, finding.is_alarm) == (0.0, 1.0, False)
 
 
-def test_unchanged_data_raise_an_alarm_at_most_as_often_as_asked():
-    """200 windows: with a chance of 1% each, more than 7 alarms come once in a thousand times."""
+def test_false_alarms_are_no_more_frequent_than_the_significance_level():
+    """Of 200 windows at 1% each, more than 7 alarms have a chance of one in a thousand."""
     random = np.random.default_rng(4)
     reference = table(random, 1000)
     loose = SETTINGS.model_copy(update={"effect": 0.001})  # only chance decides
@@ -87,14 +87,14 @@ def test_unchanged_data_raise_an_alarm_at_most_as_often_as_asked():
         ({"shares": (0.1, 0.2, 0.7)}, "label"),
     ],
 )
-def test_changed_data_raise_the_alarm_of_what_has_changed(change, signal):
+def test_a_shift_raises_an_alarm_for_the_signal_that_shifted(change, signal):
     random = np.random.default_rng(5)
     reference = table(random, 1000)
     for _ in range(20):
         assert signal in alarms(reference, table(random, 300, **change))
 
 
-def test_a_difference_too_small_to_matter_raises_none_however_certain_it_is():
+def test_a_certain_but_tiny_difference_raises_no_alarm():
     random = np.random.default_rng(6)
     one = pd.DataFrame({"x": random.normal(size=50_000)})
     other = pd.DataFrame({"x": random.normal(0.1, 1, 50_000)})
@@ -104,19 +104,19 @@ def test_a_difference_too_small_to_matter_raises_none_however_certain_it_is():
     assert not finding.is_alarm
 
 
-def test_a_category_that_was_never_seen_is_noticed():
+def test_a_new_category_raises_an_alarm():
     one = pd.DataFrame({"label": ["a", "b"] * 100})
     other = pd.DataFrame({"label": ["a", "b", "new"] * 50})
     assert alarms(one, other) == {"label"}
 
 
 @pytest.mark.parametrize("values", [["a"] * 50, [1.0] * 50])
-def test_what_never_changes_raises_none(values):
+def test_a_constant_raises_no_alarm(values):
     one = pd.DataFrame({"x": values})
     assert alarms(one, one.head(20)) == set()
 
 
-def test_rare_categories_count_together():
+def test_rare_categories_are_merged():
     one = pd.DataFrame({"label": ["a"] * 500 + [f"rare {n}" for n in range(40)]})
     other = pd.DataFrame({"label": ["a"] * 250 + [f"seldom {n}" for n in range(20)]})
     assert alarms(one, other) == set()

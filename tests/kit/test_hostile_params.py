@@ -1,6 +1,5 @@
-"""Whatever params.yaml, `--set` or the environment hold: parameters, or a reason in plain words."""
+"""Any params.yaml, `--set` or environment gives parameters, or a reason in plain words."""
 
-import itertools
 import math
 import re
 import subprocess
@@ -12,18 +11,20 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hostile_fixtures import CRUMBS, KNOWN, altered, examples
+from hostile import CRUMBS, altered, examples
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny.params import Params
+from tiny.project import FOLDER, PROJECT
 
-from {{cookiecutter.package_name}} import config
-from {{cookiecutter.package_name}}.errors import UserError
-from {{cookiecutter.package_name}}.params import Params
+from portfolio_kit import config
+from portfolio_kit.errors import UserError
 
-PREFIX = f"{config.__package__}_".upper()
+KNOWN = tuple(config.keys(Params))
+PREFIX = f"{PROJECT.package}_".upper()
 REASON = re.compile(rf"(params\.yaml|--set .*|{PREFIX}.*?): \S.*")
-SECONDS = 5  # of computing, that no file of this size may take
-TEXT = Path(__file__).resolve().parents[1].joinpath("params.yaml").read_bytes()
+SECONDS = 5  # of computing, more than a file of this size may take
+TEXT = (FOLDER / "params.yaml").read_bytes()
 ODD_NUMBERS = [
     -1, 0, -0.0, 2**31, 2**63, -(2**63), 10**30, 10**400, math.nan, math.inf, -math.inf, 5e-324
 ]  # fmt: skip
@@ -58,10 +59,10 @@ KEYS = st.one_of(
 
 
 def loaded(overrides=(), environment=None):
-    """Load parameters; return them, or None for what is refused as it should be."""
+    """Load parameters; return them, or None for what is properly rejected."""
     start = time.process_time()
     try:
-        params = config.load(Params, overrides, environment or {})
+        params = config.load(Params, PROJECT.package, overrides, environment or {})
     except UserError as error:
         check_reasons(str(error).splitlines(), str(error))
         params = None
@@ -80,7 +81,7 @@ def check_reasons(lines, whole):
 
 
 def check_values(params):
-    """What is accepted is of the kind that the schema says, and can be recorded and read again."""
+    """Accepted values have the types in the schema, and can be recorded and read again."""
     record = params.model_dump(mode="json")
     again = yaml.safe_load(yaml.safe_dump(record))
     assert Params.model_validate(again) == params
@@ -126,7 +127,7 @@ def write(content):
 
 @examples(300)
 @given(st.dictionaries(KEYS, VALUES, min_size=1, max_size=3))
-def test_any_value_of_any_key_is_accepted_or_refused_by_name(changes):
+def test_any_value_of_any_key_is_accepted_or_rejected_by_name(changes):
     values = yaml.safe_load(TEXT)
     for key, value in changes.items():
         *sections, name = key.split(".")
@@ -142,19 +143,19 @@ def test_any_value_of_any_key_is_accepted_or_refused_by_name(changes):
 
 @examples(300)
 @given(altered(TEXT))
-def test_any_altered_file_is_accepted_or_refused(content):
+def test_any_altered_file_is_accepted_or_rejected(content):
     write(content)
     loaded()
 
 
 @examples(200)
 @given(st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-8", "surrogatepass"))))
-def test_any_bytes_at_all_are_refused(content):
+def test_random_bytes_are_rejected(content):
     write(content)
     assert loaded() is None
 
 
-@examples(400)
+@examples(250)
 @given(
     st.lists(
         st.tuples(
@@ -170,7 +171,7 @@ def test_any_bytes_at_all_are_refused(content):
     ),
     st.booleans(),
 )
-def test_any_override_is_accepted_or_refused_by_name(overrides, is_variable):
+def test_any_override_is_accepted_or_rejected_by_name(overrides, is_variable):
     write(TEXT)
     if is_variable:
         loaded(environment={f"{PREFIX}{key.replace('.', '__')}": text for key, text in overrides})
@@ -180,41 +181,26 @@ def test_any_override_is_accepted_or_refused_by_name(overrides, is_variable):
 
 @examples(100)
 @given(st.text())
-def test_any_text_for_an_override_is_accepted_or_refused(text):
+def test_any_text_for_an_override_is_accepted_or_rejected(text):
     write(TEXT)
     loaded([text])
-
-
-NAMES = "abcdefghijklm"
-LAUGHS, MERGES = (
-    f"a: &a {first}\n"
-    + "".join(
-        f"{name}: &{name} {opening}{', '.join([f'*{before}'] * 8)}{closing}\n"
-        for before, name in itertools.pairwise(NAMES)
-    )
-    for first, opening, closing in (("[ha]", "[", "]"), ("{x: 1}", "{<<: [", "]}"))
-)
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (LAUGHS, "*a stands for something above; write that out"),
-        (MERGES, "*a stands for something above; write that out"),
-        ("seed: &a [*a]\n", "*a stands for something above; write that out"),
-        ("seed: 1\nseed: 2\n", "'seed' is there twice; leave one out"),
-        ("data: {source: a, source: b}\n", "'source' is there twice; leave one out"),
-        ("[" * 100_000, "nested too deeply"),
-        ("{a: " * 100_000, "nested too deeply"),
-        ("- " * 100_000, "nested too deeply"),
+        ("seed: 1\nseed: 2\n", "the key 'seed' is repeated; remove one"),
+        ("data: {source: a, source: b}\n", "the key 'source' is repeated; remove one"),
+        ("[" * 100_000, "cannot be read: "),
+        ("{a: " * 100_000, "cannot be read: "),
+        ("- " * 100_000, "cannot be read: "),
         ("seed: 2001-99-99\n", "month must be in 1..12"),
         ("seed: 2001-01-01 00:00:00 +99:99\n", "offset"),
         ("seed: !!timestamp soon\n", "cannot be read: "),
         ("seed: !!int ''\n", "cannot be read: "),
         ("seed: !!float soon\n", "cannot be read: "),
         ("seed: 0b_\n", "cannot be read: "),
-        (f"seed: {'9' * 5_000}\n", "a number has more than 100 digits"),
-        (f"seed: 0x{'f' * 5_000}\n", "a number has more than 100 digits"),
+        (f"seed: {'9' * 5_000}\n", "cannot be read: "),
         ("seed: !!python/object/apply:os.getpid []\n", "could not determine a constructor"),
         ("? [a]\n: 1\n", "unhashable"),
         ("seed: 1\n".encode("utf-16"), "not UTF-8 at byte 0; save it as UTF-8"),
@@ -223,39 +209,54 @@ LAUGHS, MERGES = (
     ],
     ids=lambda value: ascii(value)[:25],
 )
-def test_a_file_that_would_harm_or_mislead_is_refused(content, reason):
+def test_a_misleading_file_is_rejected(content, reason):
     write(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError) as error:
-        config.load(Params, environment={})
+        config.load(Params, PROJECT.package, environment={})
     [line] = str(error.value).splitlines()
-    assert line.startswith("params.yaml: cannot be read: ")
+    assert line.startswith("params.yaml: ")
     assert reason in line
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_key():
+def test_a_byte_order_mark_is_not_part_of_the_first_key():
     write(b"\xef\xbb\xbf" + TEXT)
-    assert loaded() == config.load(Params, environment={})
+    assert loaded() == config.load(Params, PROJECT.package, environment={})
     assert loaded() is not None
 
 
-def test_a_folder_in_the_place_of_the_file_is_refused():
+def test_a_folder_in_place_of_the_file_is_rejected():
     Path("params.yaml").unlink()
     Path("params.yaml").mkdir()
     assert loaded() is None
 
 
 @pytest.mark.parametrize("place", ["", " ", "a\nb", "\x1b[2Jx", "a\x00b"])
-def test_a_place_of_more_than_a_line_is_refused(place):
+def test_a_place_that_is_not_one_line_is_rejected(place):
     write(TEXT)
     for key in ("data.source", "serve.log.folder", "monitor.labels"):
         with pytest.raises(UserError) as error:
-            config.load(Params, [f"{key}={yaml.safe_dump(place)}"], {})
-        reason = f"--set {key}: Value error, write a path or an address, in one line"
+            config.load(Params, PROJECT.package, [f"{key}={yaml.safe_dump(place)}"], {})
+        reason = f"--set {key}: Value error, write a path or a URL on one line"
         assert str(error.value).startswith(reason)
 
 
+def check_outcome(code, out, err):
+    """Check that parameters were recorded, or that plain lines say why not."""
+    assert out == ""
+    if code == 0:
+        assert err == ""
+        assert Path(".params.yaml").is_file()
+    else:
+        assert code == 1
+        lines = err.split("\n")
+        assert lines.pop() == ""
+        check_reasons([line.removeprefix("error: ") for line in lines], err)
+        assert all(line.startswith("error: ") for line in lines)
+        assert not Path(".params.yaml").exists()
+
+
 @pytest.mark.parametrize(
-    "arguments",
+    "argument",
     [
         *(f"{key}={text}" for key in ("seed", "data.source", "serve.log.sample") for text in (
             "[" * 5_000, "9" * 5_000, f"0x{'f' * 5_000}", "2001-99-99", "&a [*a]", "!!int ''",
@@ -266,21 +267,15 @@ def test_a_place_of_more_than_a_line_is_refused(place):
     ],
     ids=lambda text: ascii(text)[:30],
 )  # fmt: skip
-def test_the_program_itself_takes_or_refuses_it_in_plain_words(arguments):
-    command = [sys.executable, "-m", config.__package__, "params", "--set", arguments]
+def test_a_verb_accepts_or_rejects_an_argument_in_plain_words(argument, run):
+    check_outcome(*run("params", "--set", argument))
+
+
+@pytest.mark.parametrize("argument", ["data.source=\udce9", "seed=" + "[" * 5_000, "\x1b[2J=1"])
+def test_the_program_does_too(argument):
+    command = [sys.executable, "-m", PROJECT.package, "params", "--set", argument]
     done = subprocess.run(command, capture_output=True, timeout=60)
-    err = done.stderr.decode()
-    assert done.stdout == b""
-    if done.returncode == 0:
-        assert err == ""
-        assert Path(".params.yaml").is_file()
-    else:
-        assert done.returncode == 1
-        lines = err.split("\n")
-        assert lines.pop() == ""
-        check_reasons([line.removeprefix("error: ") for line in lines], err)
-        assert all(line.startswith("error: ") for line in lines)
-        assert not Path(".params.yaml").exists()
+    check_outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @pytest.mark.parametrize(
@@ -294,10 +289,10 @@ def test_the_program_itself_takes_or_refuses_it_in_plain_words(arguments):
     ],
     ids=lambda text: ascii(text)[:30],
 )  # fmt: skip
-def test_data_that_is_nowhere_is_refused_and_nothing_is_written(source, refusal):
+def test_missing_data_is_rejected_and_nothing_is_written(source, rejection):
     Path("folder.csv").mkdir()
     settings = [f"data.source={source}", "data.sha256=null"]
-    for line in refusal("data", *(part for one in settings for part in ("--set", one))):
+    for line in rejection("data", *(part for one in settings for part in ("--set", one))):
         assert line.startswith("error: data.source: ")
         assert line.isprintable()
     assert [path.name for path in Path().rglob("*") if path.is_file()] == ["params.yaml"]

@@ -1,8 +1,7 @@
-"""Whatever a client sends: an answer as documented or a refusal, never a failure of the service.
+"""Whatever a client sends gets a documented answer or a rejection; the service never fails.
 
-The real server answers, in a process of its own, with the trained model. schemathesis makes up
-requests that the OpenAPI document allows and such that it does not; what no client library sends
-goes over bare connections.
+The real server runs in its own process. schemathesis makes up requests that the OpenAPI document
+allows, and others that it forbids; what no client library sends goes over bare connections.
 """
 
 import asyncio
@@ -11,7 +10,6 @@ import gzip
 import json
 import random
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -19,29 +17,25 @@ import time
 import httpx
 import psutil
 import pytest
-from api_fixtures import serving
-from hostile_fixtures import TIMES
-from type_fixtures import CASES_OF_A_ROUTE, EXCLUDED_CHECKS, QUESTION
+from hostile import TIMES
+from live import PATH, QUESTION, serving
+from tiny.impatient import HEAD_SECONDS
 
-from {{cookiecutter.package_name}}.serving.protocol import HEAD_SECONDS, MAX_HEAD_BYTES
+from portfolio_kit.serving.protocol import MAX_HEAD_BYTES
 
-CASES = 2_000 * TIMES
-MAX_GROWTH = 50_000_000  # bytes of the server's memory, over so many requests
-PATH, BODY = QUESTION
-GOOD = json.dumps(BODY).encode()
-# A body that does not fit may also be one that is too large.
+CASES = 150 * TIMES  # per route; each project type makes up 2,000 for its own
+MAX_GROWTH = 50_000_000  # bytes of the server's memory
+GOOD = json.dumps(QUESTION).encode()
+# An invalid body may also be too large.
 ALLOWED = "[checks.negative_data_rejection]\nexpected-statuses = [404, 405, 408, 413, 422, 503]\n"
-SECONDS = 20  # that a connection may take, on a machine that has much else to do
+SECONDS = 20  # for a connection, on a busy machine
 
 
 @pytest.fixture(scope="module")
 def service(trained, tmp_path_factory):
-    """The server, in a project of its own: it may change documents."""
-    folder = tmp_path_factory.mktemp("served")
-    shutil.copytree(trained.folder / "models", folder / "models")
-    shutil.copy(trained.folder / "params.yaml", folder)
-    with serving(folder, folder / "log") as process:
-        process.folder = folder
+    """The server; its log is checked after each test."""
+    log = tmp_path_factory.mktemp("served") / "log"
+    with serving(trained.folder, log, program="tiny.impatient") as process:
         for _ in range(20):
             answer_of(process)
         yield process
@@ -49,23 +43,24 @@ def service(trained, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def unharmed(service):
-    """After each test the service answers as before, and its log has nothing but plain lines."""
+    """After each test the service answers as before, and its log holds only plain lines."""
     yield
     assert service.poll() is None
     answer_of(service)
-    for line in service.log.read_text(encoding="utf-8").splitlines():
+    whole, _, _ = service.log.read_text(encoding="utf-8").rpartition("\n")
+    for line in whole.splitlines():
         if line.startswith("{"):
             entry = json.loads(line)
             assert entry["status"] < 500 or entry["status"] == 503, line
         else:
-            assert line[0].isalpha(), line  # it is no further line of a traceback
+            assert line[0].isalpha(), line  # not a further line of a traceback
             assert "Traceback" not in line
         assert len(line) < 3_000
         assert line.isprintable(), line
 
 
 def answer_of(service):
-    answer = httpx.post(f"{service.url}{PATH}", json=BODY, timeout=SECONDS)
+    answer = httpx.post(f"{service.url}{PATH}", json=QUESTION, timeout=SECONDS)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -74,18 +69,15 @@ def memory_of(service):
     return psutil.Process(service.pid).memory_info().rss
 
 
-def test_every_answer_is_as_documented(service):
-    (service.folder / "schemathesis.toml").write_text(ALLOWED)
+def test_every_answer_is_as_documented(service, workspace):
+    (workspace / "schemathesis.toml").write_text(ALLOWED)
     before = memory_of(service)
     command = ["run", f"{service.url}/openapi.json", "--checks=all", "--mode=all", "--no-color"]
-    options = [f"--max-examples={CASES_OF_A_ROUTE * TIMES}", "--suppress-health-check=all"]
+    options = [f"--max-examples={CASES}", "--suppress-health-check=all"]
     if TIMES == 1:
         options.append("--seed=13")
-    if EXCLUDED_CHECKS:
-        options.append(f"--exclude-checks={','.join(EXCLUDED_CHECKS)}")
     done = subprocess.run(
         [sys.executable, "-m", "schemathesis.cli", *command, *options],
-        cwd=service.folder,
         capture_output=True,
         text=True,
     )
@@ -98,7 +90,7 @@ def test_every_answer_is_as_documented(service):
 
 
 def request(body=None, path=PATH, method="POST", headers=(), version="HTTP/1.1"):
-    """Return a request as bytes; what is said twice of it is as `headers` have it."""
+    """Return a request as bytes; `headers` replace the usual ones, None removes one."""
     content = GOOD if body is None else body
     known = {
         "Host": "test",
@@ -113,7 +105,7 @@ def request(body=None, path=PATH, method="POST", headers=(), version="HTTP/1.1")
 
 
 def exchange(service, content, patience=SECONDS):
-    """Send bytes over a connection; return what comes back until it is closed, or nothing comes."""
+    """Send bytes over a connection; return what comes back until it closes or goes silent."""
 
     async def ask():
         reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
@@ -132,14 +124,14 @@ def exchange(service, content, patience=SECONDS):
 
 
 def statuses(answer):
-    """Return the statuses of answers, which tell nothing of the inside."""
+    """Return the statuses of the answers, which must reveal nothing internal."""
     assert b"Traceback" not in answer
     return [int(one) for one in re.findall(rb"^HTTP/1\.1 (\d+)", answer, re.MULTILINE)]
 
 
 def field_with(text):
-    """Return the example body with something else in place of its first value, as JSON has it."""
-    return json.dumps({next(iter(BODY)): "HERE"}).replace('"HERE"', text).encode()
+    """Return the example body with its first value replaced by this JSON."""
+    return json.dumps({next(iter(QUESTION)): "HERE"}).replace('"HERE"', text).encode()
 
 
 DEEP = 100_000
@@ -159,9 +151,9 @@ BODIES = {
     "a key twice": GOOD[:-1] + b", " + GOOD[1:],
     "a key a thousand times": b"{" + b",".join([b'"a": 1'] * 1_000) + b"}",
     "many keys": json.dumps({f"k{n}": n for n in range(50_000)}).encode(),
-    "no UTF-8": field_with('"x"').replace(b"x", b"\xff\xfe"),
+    "not UTF-8": field_with('"x"').replace(b"x", b"\xff\xfe"),
     "overlong UTF-8": field_with('"x"').replace(b"x", b"\xc0\x80"),
-    "UTF-16": json.dumps(BODY).encode("utf-16"),
+    "UTF-16": json.dumps(QUESTION).encode("utf-16"),
     "a byte order mark": b"\xef\xbb\xbf" + GOOD,
     "NUL": b"\x00" * 1_000,
     "a comment": GOOD + b"// hello",
@@ -171,7 +163,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_any_body_is_answered_or_refused(body, service):
+def test_any_body_is_answered_or_rejected(body, service):
     [status] = statuses(exchange(service, request(body)))
     assert status in (200, 404, 413, 422)
 
@@ -183,7 +175,7 @@ HEADERS = {
     "a form without end": {"Content-Type": "multipart/form-data; boundary=" + "x" * 5_000},
     "an odd type": {"Content-Type": "application/json;;;=;charset=\udcff"},
     "another encoding": {"Content-Type": "application/json; charset=utf-7"},
-    "said to be compressed": {"Content-Encoding": "gzip"},
+    "declared as compressed": {"Content-Encoding": "gzip"},
     "an id of lines": {"X-Request-ID": "a\tb"},
     "a long id": {"X-Request-ID": "x" * 5_000},
     "many headers": {f"X-{number}": "y" for number in range(2_000)},
@@ -197,12 +189,12 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("headers", HEADERS.values(), ids=HEADERS)
-def test_any_headers_are_answered_or_refused(headers, service):
-    found = statuses(exchange(service, request(headers=headers)))
+def test_any_headers_are_answered_or_rejected(headers, service):
+    found = statuses(exchange(service, request(headers=headers), patience=1))
     assert found in ([200], [400], [422])
 
 
-def test_a_compressed_body_is_no_json(service):
+def test_a_compressed_body_is_not_json(service):
     for body in (GOOD, b" " * 50_000_000):
         body = gzip.compress(body)
         [status] = statuses(exchange(service, request(body, headers={"Content-Encoding": "gzip"})))
@@ -248,8 +240,8 @@ FRAMES = {
 
 
 @pytest.mark.parametrize("content", FRAMES.values(), ids=FRAMES)
-def test_what_is_no_proper_http_is_answered_or_refused(content, service):
-    assert set(statuses(exchange(service, content, patience=1))) <= {200, 400, 405, 408, 413, 422}
+def test_malformed_http_is_answered_or_rejected(content, service):
+    assert set(statuses(exchange(service, content, patience=0.5))) <= {200, 400, 405, 408, 413, 422}
 
 
 METHODS = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "PATCH", "CONNECT", "PURGE", "BREW"]
@@ -258,15 +250,13 @@ PATHS = [
     "/static/page.js", "/static/", "/static/../app.py", "/static/..%2f..%2fapp.py", "/static/%00",
     "/static/" + "a/" * 5_000, "/static/" + "x" * 300, "/static/CON", "/static/page.js%00.css",
     "//", "/%00", "/%ff", "/%", "/%zz", "/\udcff", "/" + "x" * 50_000, "*", "test:80", "?", "#",
-    "http://other/health", "/health?" + "a&" * 20_000, "/documents/a%00b", "/documents/%2e%2e%2f",
-    "/documents/" + "%F0%9F%9A%B0" * 200, "/documents/%ed%a0%80", "/documents/a%0d%0ab",
-    "/documents/", "/history?steps=1&steps=2", "/history?unique_id=%00",
-    "/history?steps=99999999999999999999999",
+    "http://other/health", "/health?" + "a&" * 20_000, "/label/a%0d%0ab",
+    "/static/" + "%F0%9F%9A%B0" * 200, "/static/%ed%a0%80",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_any_method_on_any_path_is_answered_or_refused(method, service):
+def test_any_method_on_any_path_is_answered_or_rejected(method, service):
     for path in PATHS:
         answer = exchange(service, request(b"", path, method))
         found = statuses(answer)
@@ -274,7 +264,7 @@ def test_any_method_on_any_path_is_answered_or_refused(method, service):
         assert len(found) == 1 or (method, found) == ("CONNECT", []), (path, answer[:500])
 
 
-def test_ranges_of_a_file_do_not_multiply_it(service):
+def test_many_ranges_of_a_file_do_not_multiply_it(service):
     ranges = "bytes=" + ",".join(f"{n}-" for n in range(5_000))
     headers = {"Range": ranges, "If-None-Match": '"x",' * 5_000}
     answer = exchange(service, request(b"", "/static/page.js", "GET", headers))
@@ -282,7 +272,7 @@ def test_ranges_of_a_file_do_not_multiply_it(service):
     assert len(answer) < 1_000_000
 
 
-def test_a_head_that_does_not_end_is_cut_off(service):
+def test_an_endless_head_is_cut_off(service):
     before = memory_of(service)
     for start in (b"GET /", b"GET / HTTP/1.1\r\nX: ", b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 9):
         piece = b"X: y\r\n" if start.endswith(b"\n") else b"y"
@@ -291,7 +281,7 @@ def test_a_head_that_does_not_end_is_cut_off(service):
     assert memory_of(service) - before < MAX_GROWTH
 
 
-def test_clients_that_dawdle_are_cut_off_and_hold_up_nobody(service):
+def test_clients_that_dawdle_are_cut_off_and_delay_nobody(service):
     keep = {"Connection": "keep-alive"}
     kept = request(b"", "/health", "GET", keep)
     too_large = request(b"x" * 1_100_000, headers={**keep, "Content-Length": "9000000"})
@@ -315,7 +305,7 @@ def test_clients_that_dawdle_are_cut_off_and_hold_up_nobody(service):
         return time.monotonic() - began
 
     async def scenario():
-        dawdling = [asyncio.create_task(dawdle(start)) for start in starts * 20]
+        dawdling = [asyncio.create_task(dawdle(start)) for start in starts * 10]
         await asyncio.sleep(0.5)
         start = time.monotonic()
         await asyncio.to_thread(answer_of, service)
@@ -327,7 +317,7 @@ def test_clients_that_dawdle_are_cut_off_and_hold_up_nobody(service):
     assert max(lasted) < longest
 
 
-def test_abuse_from_all_sides_at_once_leaves_others_their_answers(service):
+def test_abuse_does_not_keep_others_from_their_answers(service):
     chance = random.Random(13)
     hostile = [
         *map(request, [body for body in BODIES.values() if len(body) < 500_000]),
@@ -341,7 +331,7 @@ def test_abuse_from_all_sides_at_once_leaves_others_their_answers(service):
             try:
                 writer.write(content[: chance.randrange(1, len(content) + 2)])
                 if chance.random() < 0.5:
-                    answer = await asyncio.wait_for(reader.read(1_000_000), 1)
+                    answer = await asyncio.wait_for(reader.read(1_000_000), 0.5)
                     assert set(statuses(answer)) <= {*range(200, 500), 503}
             except (ConnectionError, TimeoutError):
                 pass
@@ -351,7 +341,7 @@ def test_abuse_from_all_sides_at_once_leaves_others_their_answers(service):
     async def ask(client):
         found = []
         for _ in range(15):
-            answer = await client.post(f"{service.url}{PATH}", json=BODY)
+            answer = await client.post(f"{service.url}{PATH}", json=QUESTION)
             found.append(answer.status_code)
             if answer.status_code == 200:
                 assert answer.json() == expected

@@ -1,14 +1,14 @@
-"""Tables show a text as it is, whatever it holds."""
+"""Tables show a text literally, whatever it contains."""
 
 import re
 
 import pytest
 
-from {{cookiecutter.package_name}}.evaluation.markdown import table
+from portfolio_kit.markdown import table
 
 
 def cells(line):
-    """Return the cells of a row, as a reader sees them."""
+    """Return the cells of a row as a reader sees them."""
     return [re.sub(r"\\(.)", r"\1", cell).strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
 
@@ -23,7 +23,7 @@ def cells(line):
     ],
     ids=["tags", "marks", "lines", "long", "empty"],
 )
-def test_a_text_is_shown_as_it_is(text, shown):
+def test_a_text_is_shown_literally(text, shown):
     head, rule, row = table("number|text", [("1", text)]).splitlines()
     assert cells(head) == ["number", "text"]
     assert set(rule) == set("|- ")

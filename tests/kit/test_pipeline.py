@@ -1,20 +1,21 @@
-"""What `dvc.yaml` compares: the parameters in force, and local files by their content."""
+"""The pipeline: what `dvc.yaml` compares, and how its stages run."""
 
-import re
+import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from {{cookiecutter.package_name}}.__main__ import VERBS
-from {{cookiecutter.package_name}}.params import Params
+from portfolio_kit import pipeline
 
 RECORD = Path(".params.yaml")
 
 
 @pytest.fixture
 def recorded(run):
-    """Return what a record says."""
+    """Return the record that `params` writes."""
 
     def read(*arguments):
         assert run("params", *arguments).code == 0
@@ -39,35 +40,37 @@ def test_a_local_file_edited_in_place_changes_the_record(recorded, write_params)
 
 
 @pytest.mark.parametrize("source", [".", "..", "/", "/dev/zero", "~nosuchuser", "x" * 5_000])
-def test_what_can_be_no_data_is_not_read(source, recorded, write_params):
+def test_a_source_that_cannot_be_a_data_file_is_not_read(source, recorded, write_params):
     write_params({"data.source": source})
     assert recorded()["data"]["local_files"] == {}
 
 
-def test_the_record_is_one_that_dvc_can_read_in_any_script(recorded, write_params):
+def test_the_record_can_hold_any_script(recorded, write_params):
     write_params({"data.source": "données/заметки.csv", "data.sha256": None})
     assert recorded()["data"]["source"] == "données/заметки.csv"
 
 
-def stages(project):
-    return yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+@pytest.fixture
+def dvc(monkeypatch):
+    """Replace the program that runs stages; return its calls, and the exit code it will have."""
+    called = SimpleNamespace(command=None, env=None, returncode=0)
+
+    def run(command, env):
+        called.command, called.env = command, env
+        return called
+
+    monkeypatch.setattr(pipeline.subprocess, "run", run)
+    return called
 
 
-def test_each_stage_runs_a_verb_that_exists(project):
-    for name, stage in stages(project).items():
-        assert re.fullmatch(rf"python -m \w+ {name}", stage["cmd"])
-        assert name in VERBS
+def test_stages_run_with_this_interpreter_and_these_overrides(run, dvc):
+    assert run("pipeline", "--set", "seed=2", "--set", "serve.threads=3").code == 0
+    assert dvc.command[:3] == [sys.executable, "-m", "dvc"]
+    assert dvc.env["PATH"].startswith(f"{Path(sys.executable).parent}{os.pathsep}")
+    assert (dvc.env["TINY_SEED"], dvc.env["TINY_SERVE__THREADS"]) == ("2", "3")
 
 
-def test_each_stage_watches_parameters_and_files_that_exist(project):
-    made = {
-        out if isinstance(out, str) else next(iter(out))
-        for stage in stages(project).values()
-        for out in [*stage.get("outs", []), *stage.get("metrics", [])]
-    }
-    for stage in stages(project).values():
-        for record in stage.get("params", []):
-            sections = {key.partition(".")[0] for key in record[RECORD.name]}
-            assert sections <= set(Params.model_fields)
-        for path in stage.get("deps", []):
-            assert path in made or (project / path).exists(), path
+def test_a_stage_that_fails_ends_the_pipeline_with_one_plain_line(rejection, dvc):
+    dvc.returncode = 1
+    [line] = rejection("pipeline")
+    assert line.startswith("error: the pipeline stopped")

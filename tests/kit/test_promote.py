@@ -1,6 +1,5 @@
-"""The gate of retraining: only what is shown to be better than the current model gets through."""
+"""The gate of retraining: only a model shown to be better than the current one passes."""
 
-import copy
 import json
 import random
 import subprocess
@@ -8,14 +7,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from scripts.promote import NO, YES, difference
+from tiny import example
+
+from portfolio_kit.deploy import promote as script
+from portfolio_kit.deploy.promote import NO, YES, difference
 
 METRICS = Path("reports/metrics.json")
+OTHER = "ba9876543210"
 
 
 @pytest.fixture(autouse=True)
 def repository(workspace):
-    """A repository without anything committed."""
+    """A repository with nothing committed."""
     METRICS.parent.mkdir()
     git("init", "--quiet")
     git("commit", "--quiet", "--allow-empty", "--message", "Nothing yet")
@@ -36,26 +39,20 @@ def commit(metrics):
     git("commit", "--quiet", "--message", "A model")
 
 
-@pytest.fixture
-def made(example_metrics):
-    """Return metrics of this project's type, of a model with a given lead over its baseline."""
-
-    def made(lead, margin=0.01, version="0123456789ab", **changes):
-        metrics = {**copy.deepcopy(example_metrics), "model_version": version, **changes}
-        metrics["versus_best_baseline"].update(
-            difference=lead, interval_95=[lead - margin, lead + margin]
-        )
-        return metrics
-
-    return made
+def made(lead, margin=0.01, **changes):
+    """Return metrics of a model with this lead over its baseline."""
+    metrics = {**example.metrics().model_dump(mode="json"), **changes}
+    interval = [lead - margin, lead + margin]
+    metrics["versus_best_baseline"].update(difference=lead, interval_95=interval)
+    return metrics
 
 
 @pytest.fixture
-def promote(project):
+def promote():
     """Run the script as the workflow does; return its exit code, output and errors."""
 
     def promote(*options):
-        command = [sys.executable, project / "scripts" / "promote.py", *options]
+        command = [sys.executable, script.__file__, *options]
         done = subprocess.run(command, capture_output=True, encoding="utf-8")
         assert "Traceback" not in done.stderr
         return done.returncode, done.stdout, done.stderr
@@ -78,23 +75,23 @@ def promote(project):
         (None, -0.1, NO, NO),
     ],
 )
-def test_a_model_has_to_be_shown_to_be_better(promote, made, current, new, better, not_worse):
+def test_a_model_must_be_shown_to_be_better(promote, current, new, better, not_worse):
     if current is not None:
         commit(made(current))
-    write(made(new, version="ba9876543210"))
+    write(made(new, model_version=OTHER))
     assert promote()[0] == better
     assert promote("--not-worse")[0] == not_worse
 
 
-def test_a_lower_error_is_a_better_model(promote, made):
-    """A lead counts upwards whatever the metric: `evaluate` has turned errors around."""
+def test_a_lower_error_is_a_better_model(promote):
+    """A positive lead is better for every metric; `evaluate` changes the sign of errors."""
     commit(made(0.1))
     model = {name: score / 2 for name, score in made(0.1)["model"].items()}
-    write(made(0.2, version="ba9876543210", model=model))
+    write(made(0.2, model_version=OTHER, model=model))
     assert promote()[0] == YES
 
 
-def test_the_same_model_is_not_proposed_again(promote, made):
+def test_the_current_model_is_not_proposed_again(promote):
     commit(made(0.1))
     write(made(0.3))
     code, out, _ = promote()
@@ -102,9 +99,9 @@ def test_the_same_model_is_not_proposed_again(promote, made):
     assert "This is the current model" in out
 
 
-def test_the_table_has_both_models_in_markdown(promote, made):
+def test_the_table_shows_both_models_in_markdown(promote):
     commit(made(0.1))
-    write(made(0.25, version="ba9876543210"))
+    write(made(0.25, model_version=OTHER))
     lines = promote()[1].splitlines()
     table = [line.strip("| ").split(" | ") for line in lines[: lines.index("")]]
     assert {len(row) for row in table[2:]} == {3}
@@ -116,35 +113,35 @@ def test_the_table_has_both_models_in_markdown(promote, made):
     assert "+0.150 (95% interval +0.136 to +0.164; above zero is better)" in lines[-1]
 
 
-def test_it_is_said_whether_the_scores_compare(promote, made):
+def test_the_verdict_says_whether_the_scores_are_comparable(promote):
     commit(made(0.1))
-    write(made(0.2, version="ba9876543210"))
+    write(made(0.2, model_version=OTHER))
     assert "on the same data" in promote()[1]
     rows = made(0.1)["data"]["rows"]
-    write(made(0.2, version="ba9876543210", data={"sha256": "e" * 64, "rows": rows}))
+    write(made(0.2, model_version=OTHER, data={"sha256": "e" * 64, "rows": rows}))
     assert "The data changed" in promote()[1]
 
 
-def test_what_was_not_measured_is_not_promoted(promote, made):
+def test_an_unmeasured_model_is_not_promoted(promote):
     commit(made(0.1))
     unmeasured = {"model": {}, "versus_best_baseline": None, "not_measured": "No queries."}
-    write(made(0.1, version="ba9876543210") | unmeasured)
+    write(made(0.1, model_version=OTHER) | unmeasured)
     code, out, _ = promote()
     assert (code, out.splitlines()[-1]) == (NO, "No queries.")
 
 
-def test_another_metric_does_not_compare(promote, made):
+def test_leads_in_different_metrics_are_not_compared(promote):
     metrics = made(0.1)
     metrics["versus_best_baseline"]["metric"] = "profit"
     commit(metrics)
-    write(made(0.5, version="ba9876543210"))
+    write(made(0.5, model_version=OTHER))
     code, out, _ = promote()
     assert code == NO
     assert "judged by profit" in out
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]", "{}", '{"versus_best_baseline": 1}'])
-def test_what_cannot_be_judged_is_one_plain_line(promote, content):
+def test_metrics_that_cannot_be_read_give_one_plain_line(promote, content):
     if content is not None:
         METRICS.write_text(content, encoding="utf-8")
     code, out, errors = promote()
@@ -154,13 +151,13 @@ def test_what_cannot_be_judged_is_one_plain_line(promote, content):
     assert errors.count("\n") == 1
 
 
-def test_an_unknown_option_is_one_plain_line(promote, made):
+def test_an_unknown_option_gives_one_plain_line(promote):
     write(made(0.1))
     assert promote("--better")[0] == 1
 
 
-def test_the_interval_holds_the_truth_as_often_as_it_says():
-    """Means of two independent samples: 95 of 100 intervals of their difference hold it."""
+def test_the_interval_covers_the_truth_as_often_as_it_promises():
+    """Of two independent samples' means, 95% of the intervals cover the true difference."""
     generator = random.Random(13)
 
     def lead(truth, rows):

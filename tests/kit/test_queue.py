@@ -1,20 +1,23 @@
-"""The queue in front of the model, with a model that only takes its time, or waits to be told."""
+"""The queue in front of a model that only sleeps, or waits for a signal."""
 
 import asyncio
+import itertools
 import random
 import threading
 import time
+from collections import defaultdict
 
 import pytest
 
-from {{cookiecutter.package_name}}.serving.batching import Batcher, OverloadError
+from portfolio_kit.serving.queue import DEPTH, OverloadError, Queue
 
 
 class Model:
-    """An item is a string, as costly as it is long; its answer is itself in upper case."""
+    """An item is a string that costs its length; the answer is the string in upper case."""
 
-    def __init__(self, seconds=0.0):
-        self.seconds = seconds  # for a unit of cost
+    def __init__(self, seconds=0.0, max_cost=32):
+        self.seconds = seconds  # per unit of cost
+        self.max_cost = max_cost
         self.batches = []
         self.threads = set()
         self.may_answer = threading.Event()
@@ -33,25 +36,25 @@ class Model:
         return [item.upper() for item in items]
 
 
-def serve(model, scenario, workers=1, max_cost=32, max_wait=60):
-    """Run a scenario, a coroutine function that takes a batcher, and return what it returns."""
+def serve(model, scenario, workers=1, max_wait=60):
+    """Run a scenario, a coroutine function that takes a queue, and return what it returns."""
 
     async def run():
-        batcher = Batcher(model, workers, max_cost, max_wait)
+        queue = Queue(model, workers, max_wait)
         try:
-            return await scenario(batcher)
+            return await scenario(queue)
         finally:
             model.may_answer.set()
-            batcher.close()
+            queue.close()
 
     return asyncio.run(run())
 
 
-async def queue(batcher, *requests):
-    """Submit requests one after the other, and return their tasks once they are queued."""
+async def submit(queue, *requests):
+    """Submit requests one after another, and return their tasks once they are queued."""
     tasks = []
     for inputs in requests:
-        tasks.append(asyncio.create_task(batcher.submit(inputs)))
+        tasks.append(asyncio.create_task(queue.submit(inputs)))
         await asyncio.sleep(0.02)
     return tasks
 
@@ -59,19 +62,19 @@ async def queue(batcher, *requests):
 def test_an_idle_model_answers_at_once_and_alone():
     model = Model()
 
-    async def scenario(batcher):
-        return [await batcher.submit([text]) for text in ("a", "b", "c")]
+    async def scenario(queue):
+        return [await queue.submit([text]) for text in ("a", "b", "c")]
 
     assert serve(model, scenario) == [["A"], ["B"], ["C"]]
     assert model.batches == [["a"], ["b"], ["c"]]
 
 
-def test_what_waits_is_answered_together():
+def test_waiting_items_are_answered_together():
     model = Model()
 
-    async def scenario(batcher):
+    async def scenario(queue):
         model.may_answer.clear()
-        tasks = await queue(batcher, ["first"], ["aa"], ["bb", "cc"], ["dd"])
+        tasks = await submit(queue, ["first"], ["aa"], ["bb", "cc"], ["dd"])
         model.may_answer.set()
         return await asyncio.gather(*tasks)
 
@@ -81,17 +84,17 @@ def test_what_waits_is_answered_together():
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("seed", range(5))
-def test_every_item_gets_its_own_answer_in_batches_of_like_cost(seed, workers):
-    model = Model(seconds=0.0001)
+def test_every_item_gets_its_answer_in_batches_of_similar_cost(seed, workers):
+    model = Model(seconds=0.0001, max_cost=200)
     generator = random.Random(seed)
     requests = [
         ["x" * generator.randint(1, 40) for _ in range(generator.randint(1, 9))] for _ in range(60)
     ]
 
-    async def scenario(batcher):
-        return await asyncio.gather(*map(batcher.submit, requests))
+    async def scenario(queue):
+        return await asyncio.gather(*map(queue.submit, requests))
 
-    answers = serve(model, scenario, workers, max_cost=200)
+    answers = serve(model, scenario, workers)
     assert answers == [[item.upper() for item in request] for request in requests]
     for batch in model.batches:
         costs = sorted(map(len, batch))
@@ -102,11 +105,11 @@ def test_every_item_gets_its_own_answer_in_batches_of_like_cost(seed, workers):
     assert threading.main_thread() not in model.threads
 
 
-def test_the_event_loop_stays_free_while_the_model_works():
+def test_the_event_loop_stays_free_while_the_model_computes():
     model = Model(seconds=0.3)
 
-    async def scenario(batcher):
-        task = asyncio.create_task(batcher.submit(["x"]))
+    async def scenario(queue):
+        task = asyncio.create_task(queue.submit(["x"]))
         ticks = 0
         while not task.done():
             await asyncio.sleep(0.01)
@@ -116,34 +119,34 @@ def test_the_event_loop_stays_free_while_the_model_works():
     assert serve(model, scenario) > 10
 
 
-def test_a_huge_request_does_not_hold_up_a_small_one():
+def test_a_huge_request_does_not_delay_a_small_one():
     model = Model(seconds=0.0005)
 
-    async def scenario(batcher):
-        await batcher.submit(["to set the pace"])
-        huge = asyncio.create_task(batcher.submit(["x" * 16] * 100))
+    async def scenario(queue):
+        await queue.submit(["to set the pace"])
+        huge = asyncio.create_task(queue.submit(["x" * 16] * 100))
         await asyncio.sleep(0.05)
         started = len(model.batches)
-        await batcher.submit(["small"])
+        await queue.submit(["small"])
         assert not huge.done()
         batches = model.batches[started:]
         await huge
         return batches
 
-    # At most the batch under way and one more come before it.
+    # At most the running batch and one more precede it.
     assert ["small"] in serve(model, scenario)[:3]
 
 
-def test_a_huge_request_does_not_hold_up_those_that_keep_coming():
+def test_a_huge_request_does_not_delay_a_stream_of_small_ones():
     model = Model(seconds=0.0005)
 
-    async def scenario(batcher):
-        await batcher.submit(["to set the pace"])
-        huge = asyncio.create_task(batcher.submit(["x" * 16] * 150))  # 1.2 s of work alone
+    async def scenario(queue):
+        await queue.submit(["to set the pace"])
+        huge = asyncio.create_task(queue.submit(["x" * 16] * 150))  # 1.2 s of work alone
         waits = []
         while not huge.done():  # half of what the model can do
             start = time.monotonic()
-            await batcher.submit(["x" * 8])
+            await queue.submit(["x" * 8])
             waits.append(time.monotonic() - start)
             await asyncio.sleep(0.004)
         return waits
@@ -156,13 +159,13 @@ def test_a_huge_request_does_not_hold_up_those_that_keep_coming():
 def test_small_requests_do_not_starve_a_huge_one():
     model = Model(seconds=0.001)
 
-    async def scenario(batcher):
+    async def scenario(queue):
         async def hurry():
             while not huge.done():
-                await batcher.submit(["small"])
+                await queue.submit(["small"])
 
-        await batcher.submit(["to set the pace"])
-        huge = asyncio.create_task(batcher.submit(["x" * 16] * 20))
+        await queue.submit(["to set the pace"])
+        huge = asyncio.create_task(queue.submit(["x" * 16] * 20))
         await asyncio.gather(*(hurry() for _ in range(30)))
         return await huge
 
@@ -170,58 +173,58 @@ def test_small_requests_do_not_starve_a_huge_one():
     assert len(model.batches) < 150  # ten with it alone
 
 
-def test_beyond_the_longest_wait_requests_are_refused_until_there_is_room():
-    model = Model(seconds=0.01)
+def test_beyond_the_longest_wait_requests_are_rejected_until_there_is_room():
+    model = Model(seconds=0.01, max_cost=16)
 
-    async def scenario(batcher):
-        await batcher.submit(["x" * 16])  # it takes 0.16 s
+    async def scenario(queue):
+        await queue.submit(["x" * 16])  # it takes 0.16 s
         model.may_answer.clear()
-        tasks = await queue(batcher, *[["x" * 16]] * 6)
-        with pytest.raises(OverloadError) as refusal:
-            await batcher.submit(["x" * 16])
-        await asyncio.sleep(0.2)  # by now the last of those that wait should be done
+        tasks = await submit(queue, *[["x" * 16]] * 6)
+        with pytest.raises(OverloadError) as rejection:
+            await queue.submit(["x" * 16])
+        await asyncio.sleep(0.2)  # by now the last waiting one should be done
         with pytest.raises(OverloadError):
-            batcher.check()  # whatever the request
-        model.seconds = 0  # so that the last is not late, however slow this machine is
+            queue.check()  # whatever the request
+        model.seconds = 0  # or the last one is late on a slow machine
         model.may_answer.set()
         await asyncio.gather(*tasks)
-        batcher.check()
-        await batcher.submit(["y"])
-        return refusal.value
+        queue.check()
+        await queue.submit(["y"])
+        return rejection.value
 
-    refusal = serve(model, scenario, max_cost=16, max_wait=0.7)
-    assert refusal.retry_after >= 1
-    assert "try again" in str(refusal)
+    rejection = serve(model, scenario, max_wait=0.7)
+    assert rejection.retry_after >= 1
+    assert "try again" in str(rejection)
     assert [item for batch in model.batches for item in batch] == ["x" * 16] * 7 + ["y"]
 
 
-def test_a_request_is_measured_by_what_goes_before_it():
-    model = Model(seconds=0.01)
+def test_a_request_is_judged_by_what_precedes_it():
+    model = Model(seconds=0.01, max_cost=16)
 
-    async def scenario(batcher):
-        await batcher.submit(["x" * 16])
-        [huge] = await queue(batcher, ["x" * 16] * 20)  # 3 s of work
+    async def scenario(queue):
+        await queue.submit(["x" * 16])
+        [huge] = await submit(queue, ["x" * 16] * 20)  # 3 s of work
         with pytest.raises(OverloadError):
-            await batcher.submit(["x" * 16] * 20)
-        assert await batcher.submit(["small"]) == ["SMALL"]
+            await queue.submit(["x" * 16] * 20)
+        assert await queue.submit(["small"]) == ["SMALL"]
         assert not huge.done()
         huge.cancel()
         await asyncio.wait([huge])
 
-    serve(model, scenario, max_cost=16, max_wait=0.5)
+    serve(model, scenario, max_wait=0.5)
 
 
-def test_who_waits_far_longer_than_was_foreseen_is_refused():
+def test_a_request_that_waits_far_longer_than_predicted_is_rejected():
     model = Model(seconds=0.001)
 
-    async def scenario(batcher):
-        await batcher.submit(["to set the pace"])
-        model.may_answer.clear()  # from now on it is slower
-        tasks = await queue(batcher, ["under way"], ["a", "b"], ["c"])
+    async def scenario(queue):
+        await queue.submit(["to set the pace"])
+        model.may_answer.clear()  # from now on it is slow
+        tasks = await submit(queue, ["under way"], ["a", "b"], ["c"])
         await asyncio.sleep(0.5)
         model.may_answer.set()
         answers = await asyncio.gather(*tasks, return_exceptions=True)
-        return [*answers, await batcher.submit(["next"])]
+        return [*answers, await queue.submit(["next"])]
 
     first, *late, following = serve(model, scenario, max_wait=0.2)
     assert (first, following) == (["UNDER WAY"], ["NEXT"])
@@ -229,58 +232,143 @@ def test_who_waits_far_longer_than_was_foreseen_is_refused():
     assert model.batches[1:] == [["under way"], ["next"]]
 
 
-def test_a_request_is_not_late_for_its_own_size():
-    model = Model(seconds=0.001)
+def test_a_request_is_not_late_because_of_its_own_size():
+    model = Model(seconds=0.001, max_cost=16)
 
-    async def scenario(batcher):
-        await batcher.submit(["to set the pace"])
-        return await batcher.submit(["x" * 16] * 40)  # 0.6 s of work
+    async def scenario(queue):
+        await queue.submit(["to set the pace"])
+        return await queue.submit(["x" * 16] * 40)  # 0.6 s of work
 
-    assert serve(model, scenario, max_cost=16, max_wait=0.2) == ["X" * 16] * 40
+    assert serve(model, scenario, max_wait=0.2) == ["X" * 16] * 40
 
 
-def test_a_request_that_was_begun_is_finished_on_a_machine_that_has_become_slow():
-    model = Model(seconds=0.0001)
+def test_a_request_that_has_begun_is_finished_even_if_the_machine_becomes_slow():
+    model = Model(seconds=0.0001, max_cost=16)
 
-    async def scenario(batcher):
-        await batcher.submit(["to set the pace"])
+    async def scenario(queue):
+        await queue.submit(["to set the pace"])
         model.seconds = 0.005
-        return await batcher.submit(["x" * 16] * 10)  # 0.8 s of work, which took 0.016 before
+        return await queue.submit(["x" * 16] * 10)  # 0.8 s of work that used to take 0.016
 
-    assert serve(model, scenario, max_cost=16, max_wait=0.1) == ["X" * 16] * 10
+    assert serve(model, scenario, max_wait=0.1) == ["X" * 16] * 10
 
 
-def test_a_request_that_is_cancelled_frees_its_place():
-    model = Model(seconds=0.01)
+def test_a_cancelled_request_frees_its_place():
+    model = Model(seconds=0.01, max_cost=16)
 
-    async def scenario(batcher):
-        await batcher.submit(["x" * 16])
+    async def scenario(queue):
+        await queue.submit(["x" * 16])
         model.may_answer.clear()
-        tasks = await queue(batcher, ["under way"], *[["x" * 16]] * 5)
+        tasks = await submit(queue, ["under way"], *[["x" * 16]] * 5)
         with pytest.raises(OverloadError):
-            await batcher.submit(["x" * 16])
+            await queue.submit(["x" * 16])
         for task in tasks[1:]:
             task.cancel()
         await asyncio.wait(tasks[1:])
-        [after] = await queue(batcher, ["y"])
+        [after] = await submit(queue, ["y"])
         model.may_answer.set()
         await tasks[0]
         return await after
 
-    assert serve(model, scenario, max_cost=16, max_wait=0.7) == ["Y"]
+    assert serve(model, scenario, max_wait=0.7) == ["Y"]
     assert model.batches == [["x" * 16], ["under way"], ["y"]]
 
 
-def test_a_failure_is_of_its_own_batch_only():
-    model = Model()
+def test_a_failure_affects_only_its_batch():
+    model = Model(max_cost=8)
 
-    async def scenario(batcher):
+    async def scenario(queue):
         model.may_answer.clear()
-        tasks = await queue(batcher, ["first"], ["broken", "a much longer one"], ["another"])
+        tasks = await submit(queue, ["first"], ["broken", "a much longer one"], ["another"])
         model.may_answer.set()
         answers = await asyncio.gather(*tasks, return_exceptions=True)
-        return [*answers, await batcher.submit(["next"])]
+        return [*answers, await queue.submit(["next"])]
 
-    first, broken, another, following = serve(model, scenario, max_cost=8)
+    first, broken, another, following = serve(model, scenario)
     assert (first, another, following) == (["FIRST"], ["ANOTHER"], ["NEXT"])
     assert isinstance(broken, RuntimeError)
+
+
+class Heap(list):
+    """A heap that counts how many of its items are looked at one by one."""
+
+    looked_at = 0
+
+    def __iter__(self):
+        Heap.looked_at += len(self)
+        return super().__iter__()
+
+
+def test_a_nearly_empty_queue_does_not_look_at_each_item(monkeypatch):
+    monkeypatch.setattr(Heap, "looked_at", 0)
+    model = Model(seconds=0.001, max_cost=16)
+
+    async def scenario(queue):
+        queue._heaps = defaultdict(Heap)
+        await queue.submit(["to set the pace"])
+        model.may_answer.clear()
+        tasks = await submit(queue, *[["x" * 16, "y"]] * 20)  # a third of a second of work
+        queue.check()
+        model.may_answer.set()
+        await asyncio.gather(*tasks)
+        return Heap.looked_at
+
+    assert serve(model, scenario) == 0
+
+
+def test_a_full_queue_does():
+    """So the test above can fail."""
+    model = Model(seconds=0.01, max_cost=16)
+
+    async def scenario(queue):
+        queue._heaps = defaultdict(Heap)
+        await queue.submit(["to set the pace"])
+        model.may_answer.clear()
+        await submit(queue, ["x" * 16], ["x"], ["x"])
+        before, queue._max_wait = Heap.looked_at, 0.001
+        with pytest.raises(OverloadError):
+            queue.check()
+        queue._max_wait = 60
+        return Heap.looked_at - before
+
+    assert serve(model, scenario) == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_running_totals_agree_with_a_recount(workers):
+    """Through answers, failures, cancellations and rejections, of requests large and small."""
+    chance = random.Random(workers)
+    model = Model(max_cost=24)
+
+    async def scenario(queue):
+        tasks, depth = [], DEPTH._value.get()
+
+        def check():
+            items = list(itertools.chain.from_iterable(queue._heaps.values()))
+            assert queue._waiting == sum(item.cost for item in items)
+            assert DEPTH._value.get() - depth == len(items)
+            assert queue.requests == sum(not task.done() for task in tasks)
+
+        for _ in range(250):
+            action, running = chance.random(), [task for task in tasks if not task.done()]
+            if action < 0.5:
+                sizes = [chance.randint(1, 20) for _ in range(chance.randint(1, 8))]
+                texts = ["broken" if chance.random() < 0.03 else "x" * size for size in sizes]
+                tasks.append(asyncio.create_task(queue.submit(texts)))
+            elif action < 0.7 and running:
+                chance.choice(running).cancel()
+            elif action < 0.8:
+                model.may_answer.clear()
+            else:
+                model.may_answer.set()
+            await asyncio.sleep(chance.choice([0, 0, 0.002, 0.02]))
+            await asyncio.sleep(0)  # a cancelled task cleans up in its next turn
+            check()
+        model.may_answer.set()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        check()
+        assert queue._waiting == queue.requests == 0
+        return {type(outcome) for outcome in outcomes}
+
+    kinds = serve(model, scenario, workers, max_wait=0.02)
+    assert kinds == {list, asyncio.CancelledError, RuntimeError, OverloadError}

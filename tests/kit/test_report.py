@@ -1,16 +1,18 @@
-"""The README and the model card say what `reports/metrics.json` says, and nothing else."""
+"""The README and the model card repeat `reports/metrics.json`, and nothing else."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
+from tiny import example
+from tiny.project import reporting
+from tiny.stages import CAPTIONS
 
-from {{cookiecutter.package_name}} import artifacts
-from {{cookiecutter.package_name}}.evaluation import report
+from portfolio_kit import artifacts, report
 
 MODEL_CARD = artifacts.REPORTS / "model_card.md"
-BEFORE, BETWEEN = "# Title\n\nWhy, with 99.9% of é.\n\n", "\n\nDo this.\n\n## Results\n\n"
+BEFORE = "# Title\n\nWhy, with 99.9% of é.\n\n"
+BETWEEN = "\n\nDo this.\n\n## Results\n\n"
 AFTER = "\n\n## What to improve\n\nAll.\n"
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 HEADLINE = "<!-- headline:start -->\nAccuracy 0.234\n<!-- headline:end -->"
@@ -29,21 +31,26 @@ def reported(run, name="results"):
 
 
 @pytest.fixture
-def metrics(example_metrics, example_model):
-    """A project after its evaluation, with made-up results; its README's section is out of date."""
+def metrics():
+    """A project after its evaluation; the README's sections are out of date."""
     results = f"{START}\nAccuracy 0.123\n{END}"
     Path("README.md").write_text(f"{BEFORE}{HEADLINE}{BETWEEN}{results}{AFTER}", encoding="utf-8")
-    artifacts.write_json(artifacts.METRICS, example_metrics)
-    data = {"source": "notes.csv", "sha256": "d" * 64, "seed": 13, "dropped": {"repeated": 1234}}
-    artifacts.write_json(
-        artifacts.PROCESSED / artifacts.MANIFEST,
-        {**data, "rows": example_metrics["data"]["rows"], "files": {}},
-    )
+    write()
+    artifacts.PROCESSED.mkdir(parents=True)
+    artifacts.write_manifest(artifacts.PROCESSED, [], example.dataset())
     artifacts.MODELS.mkdir()
     (artifacts.MODELS / "model.onnx").write_bytes(b"weights")
-    facts = {"version": example_metrics["model_version"], **example_model}
-    artifacts.write_manifest(artifacts.MODELS, ["model.onnx"], facts)
-    return example_metrics
+    artifacts.write_manifest(artifacts.MODELS, ["model.onnx"], example.manifest())
+    return example.metrics()
+
+
+def write(**changes):
+    artifacts.write_json(artifacts.METRICS, example.metrics(**changes).model_dump(mode="json"))
+
+
+def write_lead(**changes):
+    """Change the comparison with the best baseline."""
+    write(versus_best_baseline=example.metrics().versus_best_baseline.model_copy(update=changes))
 
 
 def rows_of(markdown):
@@ -53,21 +60,9 @@ def rows_of(markdown):
     return {row[0].strip("*"): dict(zip(header, row[1:], strict=True)) for row in rows}
 
 
-def test_this_projects_readme_agrees_with_its_metrics(project):
-    readme = (project / "README.md").read_text(encoding="utf-8")
-    headline, section = section_of(readme, "headline"), section_of(readme)
-    path = project / artifacts.METRICS
-    if path.exists():
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        assert headline == report.headline(metrics), "run `make report`"
-        assert section == report.results_section(metrics), "run `make report`"
-    else:
-        assert not re.search(r"\d\.\d", headline + section), "these figures come from no run"
-
-
 def test_every_score_in_the_readme_is_the_one_in_the_metrics(run, metrics):
     table = rows_of(reported(run))
-    expected = {"this model": metrics["model"], **metrics["baselines"]}
+    expected = {"this model": metrics.model, **metrics.baselines}
     written = {
         name: {metric: float(text) for metric, text in row.items() if text != "–"}
         for name, row in table.items()
@@ -78,38 +73,36 @@ def test_every_score_in_the_readme_is_the_one_in_the_metrics(run, metrics):
     }
 
 
-def test_the_readme_says_whether_the_best_baseline_is_beaten(run, metrics):
+def test_the_readme_says_whether_the_model_beats_the_best_baseline(run, metrics):
     section = reported(run)
-    versus = metrics["versus_best_baseline"]
-    assert versus["baseline"] in section
-    assert f"{versus['difference']:+.3f}" in section
-    for limit in versus["interval_95"]:
+    versus = metrics.versus_best_baseline
+    assert versus.baseline in section
+    assert f"{versus.difference:+.3f}" in section
+    for limit in versus.interval_95:
         assert f"{limit:+.3f}" in section
     assert "chance" not in section
 
-    artifacts.write_json(
-        artifacts.METRICS, {**metrics, "versus_best_baseline": {**versus, "interval_95": [-1, 1]}}
-    )
+    write_lead(interval_95=[-1, 1])
     assert "chance" in reported(run)
 
 
-def test_the_headline_is_one_bold_sentence_with_the_numbers_that_were_measured(run, metrics):
+def test_the_headline_is_one_bold_sentence_with_the_measured_numbers(run, metrics):
     sentence, _, figure = reported(run, "headline").partition("\n\n")
     said = re.fullmatch(
         r"\*\*(\S+) ([\d.]+)%? on ([\d,]+) held-out \w+: ([\d.]+) better than (.+) "
         r"\(95% interval ([+-][\d.]+) to ([+-][\d.]+)\)\.\*\*",
         sentence,
     )
-    versus = metrics["versus_best_baseline"]
+    versus = metrics.versus_best_baseline
     assert list(said.groups()) == [
         said[1],
-        f"{metrics['model'][versus['metric']]:.3f}",
-        f"{metrics['data']['rows']['test']:,}",
-        f"{versus['difference']:.3f}",
-        versus["baseline"],
-        *(f"{limit:+.3f}" for limit in versus["interval_95"]),
+        f"{metrics.model[versus.metric]:.3f}",
+        f"{metrics.data.rows['test']:,}",
+        f"{versus.difference:.3f}",
+        versus.baseline,
+        *(f"{limit:+.3f}" for limit in versus.interval_95),
     ]
-    assert said[1].lower().replace("-", "_").replace("@", "_at_") == versus["metric"]
+    assert said[1].lower().replace("-", "_").replace("@", "_at_") == versus.metric
     assert re.fullmatch(r"!\[[^\]]+\]\(reports/figures/comparison\.png\)", figure)
 
 
@@ -130,22 +123,21 @@ def test_the_headline_is_one_bold_sentence_with_the_numbers_that_were_measured(r
     ],
     ids=["worse", "perhaps worse", "perhaps better"],
 )
-def test_headline_and_results_hide_no_bad_result(run, metrics, difference, interval, said):
-    versus = {**metrics["versus_best_baseline"], "difference": difference, "interval_95": interval}
-    artifacts.write_json(artifacts.METRICS, {**metrics, "versus_best_baseline": versus})
-    assert f": {said.format(versus['baseline'])}**" in reported(run, "headline")
+def test_headline_and_results_admit_a_bad_result(run, metrics, difference, interval, said):
+    write_lead(difference=difference, interval_95=interval)
+    assert f": {said.format(metrics.versus_best_baseline.baseline)}**" in reported(run, "headline")
     assert f"**{'Better' if difference >= 0 else 'Worse'} in " in reported(run)
 
 
-def test_no_figure_is_shown_twice_and_none_is_left_out(run, metrics):
+def test_each_figure_is_shown_once(run, metrics):
     assert run("report").code == 0
     readme = Path("README.md").read_text(encoding="utf-8")
     shown = re.findall(r"\(reports/figures/([^)]+)\)", readme)
-    assert sorted(shown) == sorted(report.CAPTIONS)
+    assert sorted(shown) == sorted(CAPTIONS)
     assert shown[0] == "comparison.png"
 
 
-def test_what_the_author_wrote_stays(run, metrics):
+def test_the_author_s_text_stays(run, metrics):
     run("report")
     text = Path("README.md").read_text(encoding="utf-8")
     assert text.startswith(f"{BEFORE}<!-- headline:start -->")
@@ -166,15 +158,18 @@ def test_the_model_card_names_data_split_scores_and_files(run, metrics):
     run("report")
     card = MODEL_CARD.read_text(encoding="utf-8")
     for fact in (
-        metrics["model_version"],
-        "`notes.csv`",
+        metrics.model_version,
+        "`texts.csv`",
+        "## Labels\n\nshort, long",
         "d" * 64,
         "seed 13",
-        "1,234 repeated",
+        "1,234 too odd",
         artifacts.sha256(artifacts.MODELS / "model.onnx"),
     ):
         assert fact in card
-    assert rows_of(card)["this model"] == rows_of(report.results_section(metrics))["this model"]
+    assert (
+        rows_of(card)["this model"] == rows_of(report.results(metrics, reporting()))["this model"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,25 +183,35 @@ def test_the_model_card_names_data_split_scores_and_files(run, metrics):
         f"{START}\n{END}\n",
         f"{START}\n{END}\n{HEADLINE}\n{HEADLINE}\n",
     ],
-    ids=["none", "no end", "no start", "twice", "wrong way round", "no headline", "two headlines"],
+    ids=["none", "no end", "no start", "twice", "reversed", "no headline", "two headlines"],
 )
-def test_a_readme_without_its_markers_is_refused_and_kept(readme, refusal, metrics):
+def test_a_readme_without_its_markers_is_rejected_and_kept(readme, rejection, metrics):
     Path("README.md").write_text(readme, encoding="utf-8")
-    [line] = refusal("report")
+    [line] = rejection("report")
     lacking = "results" if readme.count(HEADLINE) == 1 else "headline"
     assert line.startswith(f"error: README.md: put <!-- {lacking}:start --> ")
     assert Path("README.md").read_text(encoding="utf-8") == readme
 
 
-def test_without_metrics_there_is_no_report(refusal):
-    [line] = refusal("report")
-    assert line.startswith("error: " + str(artifacts.METRICS))
+def test_without_metrics_there_is_no_report(metrics, rejection):
+    artifacts.METRICS.unlink()
+    [line] = rejection("report")
+    assert line == f"error: {artifacts.METRICS}: not written yet; run `make evaluate`"
 
 
-def test_scores_of_another_model_are_not_reported(metrics, refusal):
+def test_scores_of_another_model_are_not_reported(metrics, rejection):
     readme = Path("README.md").read_text(encoding="utf-8")
-    artifacts.write_json(artifacts.METRICS, {**metrics, "model_version": "fedcba987654"})
-    [line] = refusal("report")
+    write(model_version="fedcba987654")
+    [line] = rejection("report")
     assert "fedcba987654" in line
-    assert "run evaluate again" in line
+    assert "run `make evaluate` again" in line
     assert Path("README.md").read_text(encoding="utf-8") == readme
+
+
+def test_a_model_without_a_comparison_says_why(run, metrics):
+    write(versus_best_baseline=None, not_measured="There were no queries", not_drawn=["errors.png"])
+    assert run("report").code == 0
+    readme = Path("README.md").read_text(encoding="utf-8")
+    assert "**There were no queries.**" in section_of(readme, "headline")
+    assert "**There were no queries.**" in section_of(readme)
+    assert "errors.png" not in readme

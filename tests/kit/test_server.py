@@ -1,4 +1,4 @@
-"""The real server in a process of its own: shutting down, overloaded, and with awkward clients."""
+"""The real server in its own process: shutdown, overload, awkward clients."""
 
 import asyncio
 import json
@@ -12,36 +12,29 @@ import time
 from collections import Counter
 
 import pytest
-from api_fixtures import serving
-from type_fixtures import SLOWLY
+from live import PATH, QUESTION, free_port, serving
+from tiny.predictor import Manifest
+from tiny.project import PROJECT
 
-from {{cookiecutter.package_name}} import artifacts, config
+from portfolio_kit import artifacts
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to catch")
 
 
-@pytest.fixture
-def question(project):
-    """The project's example request, as bytes of HTTP; `ask` sends it."""
-    return question_of(project, {})
-
-
-def question_of(project, more):
-    example = json.loads((project / "scripts" / "example_request.json").read_text("utf-8"))
-    body = json.dumps({**example["body"], **more}).encode()
-    head = f"POST {example['path']} HTTP/1.1\r\nHost: test\r\nContent-Length: {len(body)}\r\n"
-    return head.encode() + b"Content-Type: application/json\r\n\r\n" + body
+BODY = json.dumps(QUESTION).encode()
+HEAD = f"POST {PATH} HTTP/1.1\r\nHost: test\r\nContent-Length: {len(BODY)}\r\n"
+REQUEST = HEAD.encode() + b"Content-Type: application/json\r\n\r\n" + BODY
 
 
 @pytest.fixture
 def server(trained, tmp_path):
-    """Run `serve` with the trained model, and yield the process, its port and its log."""
-    with serving(trained.folder, tmp_path / "log") as process:
+    """A server whose model takes 10 ms per text: the process, its port and its log."""
+    with serving(trained.folder, tmp_path / "log", TINY_SERVE__SECONDS_PER_TEXT="0.01") as process:
         yield process
 
 
 async def ask(port, question, connection=None):
-    """Return status, headers and body; on a connection of its own unless one is given."""
+    """Return status, headers and body; opens a connection unless one is given."""
     reader, writer = connection or await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(question)
@@ -55,7 +48,7 @@ async def ask(port, question, connection=None):
 
 @POSIX
 @pytest.mark.parametrize("keep_alive", [True, False], ids=["kept connections", "new connections"])
-def test_no_request_is_lost_when_the_server_is_told_to_stop(keep_alive, server, question):
+def test_no_request_is_lost_on_sigterm(keep_alive, server):
     outcomes = Counter()
 
     async def client():
@@ -63,11 +56,11 @@ def test_no_request_is_lost_when_the_server_is_told_to_stop(keep_alive, server, 
             try:
                 connection = await asyncio.open_connection("127.0.0.1", server.port)
             except OSError:
-                return  # the server has stopped to listen
+                return  # the server has stopped listening
             head = ""
             try:
                 while not head or (keep_alive and "connection: close" not in head):
-                    status, head, _ = await ask(server.port, question, connection)
+                    status, head, _ = await ask(server.port, REQUEST, connection)
                     outcomes[status] += 1
             except (OSError, asyncio.IncompleteReadError) as error:
                 outcomes[repr(error)] += 1
@@ -86,18 +79,39 @@ def test_no_request_is_lost_when_the_server_is_told_to_stop(keep_alive, server, 
     assert outcomes[200] > 0
 
 
-def test_a_model_that_cannot_be_loaded_is_a_failure(trained, tmp_path):
-    models = tmp_path / "models"
-    shutil.copytree(trained.folder / "models", models)
-    shutil.copy(trained.folder / "params.yaml", tmp_path)
-    facts = artifacts.read_manifest(models, made_by="train")
-    (models / "model.onnx").write_bytes(b"no model")
-    artifacts.write_manifest(models, list(facts.pop("files")), facts)
-    command = [sys.executable, "-m", config.__package__, "serve"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+@pytest.fixture
+def broken_model(trained):
+    """A model in the working directory whose file is listed properly, yet is not a model."""
+    shutil.copytree(trained.models, artifacts.MODELS)
+    (artifacts.MODELS / "model.onnx").write_bytes(b"not a model")
+    manifest = artifacts.read_manifest(trained.models, Manifest, made_by="train")
+    artifacts.write_manifest(artifacts.MODELS, list(manifest.files), manifest)
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_server_with_one_plain_line(broken_model):
+    command = [sys.executable, "-m", PROJECT.package, "serve"]
+    environment = {**os.environ, "PORT": str(free_port())}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert "cannot be loaded" in done.stdout
-    assert "Traceback" not in done.stdout + done.stderr
+    lines = (done.stdout + done.stderr).splitlines()
+    assert lines[0].startswith("serving on http://127.0.0.1:")
+    [reason] = [line for line in lines if "models" in line]
+    assert re.fullmatch(r"models: cannot be loaded \(.+\); run `make train`", reason)
+    assert not [line for line in lines if re.match(r"Traceback|\s|\w*Error", line)]
+
+
+def test_no_signal_is_needed_for_that(broken_model, run, monkeypatch):
+    def fail(*arguments):
+        pytest.fail("a signal was sent")
+
+    monkeypatch.setattr(signal, "raise_signal", fail)
+    monkeypatch.setattr(os, "kill", fail)
+    monkeypatch.setenv("PORT", str(free_port()))
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        assert run("serve").code == 1
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 @POSIX
@@ -108,11 +122,11 @@ def test_an_idle_server_stops_at_once(server):
     assert time.monotonic() - start < 3
 
 
-def test_overloaded_it_answers_some_and_refuses_the_others(server, question):
+def test_an_overloaded_server_answers_some_requests_and_rejects_the_others(server):
     async def scenario():
-        answers = await asyncio.gather(*(ask(server.port, question) for _ in range(600)))
+        answers = await asyncio.gather(*(ask(server.port, REQUEST) for _ in range(600)))
         await asyncio.sleep(1)
-        return answers, await ask(server.port, question)
+        return answers, await ask(server.port, REQUEST)
 
     answers, afterwards = asyncio.run(scenario())
     assert {status for status, _, _ in answers} == {200, 503}
@@ -123,16 +137,14 @@ def test_overloaded_it_answers_some_and_refuses_the_others(server, question):
     assert afterwards[0] == 200
 
 
-def test_a_client_that_goes_away_is_noticed(server, project):
-    question = question_of(project, SLOWLY)
-
+def test_a_client_that_leaves_is_noticed(server):
     async def scenario():
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(question[:-10])  # and never the rest
+        writer.write(REQUEST[:-10])  # and never the rest
         await writer.drain()
-        busy = [asyncio.create_task(ask(server.port, question)) for _ in range(20)]
+        busy = [asyncio.create_task(ask(server.port, REQUEST)) for _ in range(20)]
         _, hasty = await asyncio.open_connection("127.0.0.1", server.port)
-        hasty.write(question)
+        hasty.write(REQUEST)
         await hasty.drain()
         for each in (writer, hasty):
             each.close()
@@ -145,9 +157,9 @@ def test_a_client_that_goes_away_is_noticed(server, project):
     assert statuses["200"] + statuses["503"] == 20
 
 
-def test_slow_clients_hold_up_nobody(server, question):
+def test_slow_clients_delay_nobody(server):
     async def dawdle(writer):
-        for byte in question:
+        for byte in REQUEST:
             writer.write(bytes([byte]))
             await asyncio.sleep(0.05)
 
@@ -156,7 +168,7 @@ def test_slow_clients_hold_up_nobody(server, question):
         slow = [asyncio.create_task(dawdle(writer)) for _, writer in connections]
         await asyncio.sleep(0.2)
         start = time.monotonic()
-        status, _, _ = await ask(server.port, question)
+        status, _, _ = await ask(server.port, REQUEST)
         seconds = time.monotonic() - start
         for task in slow:
             task.cancel()
@@ -166,4 +178,4 @@ def test_slow_clients_hold_up_nobody(server, question):
 
     status, seconds = asyncio.run(scenario())
     assert status == 200
-    assert seconds < 2  # they take longer by far
+    assert seconds < 2  # they take far longer

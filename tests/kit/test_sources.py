@@ -1,4 +1,4 @@
-"""Fetching: a file arrives whole and as pinned, or nothing of it stays."""
+"""Fetching: a file arrives whole and with the pinned hash, or not at all."""
 
 import hashlib
 import json
@@ -11,9 +11,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from {{cookiecutter.package_name}}.artifacts import RAW
-from {{cookiecutter.package_name}}.data import sources
-from {{cookiecutter.package_name}}.errors import UserError
+from portfolio_kit import sources
+from portfolio_kit.artifacts import RAW
+from portfolio_kit.errors import UserError
 
 CONTENT = b"id,text\n1,one\n2,two\n" * 50
 PIN = hashlib.sha256(CONTENT).hexdigest()
@@ -25,7 +25,7 @@ def fetch(source, pin=None):
     return sources.fetch(source, pin, RAW, "data.source")
 
 
-def refused(source, pin=None):
+def rejected(source, pin=None):
     with pytest.raises(UserError) as error:
         fetch(source, pin)
     return str(error.value)
@@ -35,23 +35,23 @@ def files_in(folder):
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def test_a_local_file_is_used_where_it_is():
+def test_a_local_file_is_used_in_place():
     Path("notes.csv").write_bytes(CONTENT)
     assert fetch("notes.csv") == fetch("notes.csv", PIN) == Path("notes.csv")
     assert not RAW.exists()
 
 
-def test_a_local_file_that_is_missing_or_altered_is_refused_and_kept():
-    assert refused("notes.csv") == "data.source: there is no file notes.csv"
+def test_a_missing_or_altered_local_file_is_rejected_and_left_alone():
+    assert rejected("notes.csv") == "data.source: there is no file notes.csv"
     Path("notes.csv").write_bytes(CONTENT + b"3,three\n")
-    reason = refused("notes.csv", PIN)
+    reason = rejected("notes.csv", PIN)
     assert reason.startswith("data.source: notes.csv: it has sha256 ")
     assert reason.endswith(f"not the pinned {PIN}")
     assert Path("notes.csv").is_file()
 
 
 @pytest.mark.parametrize("pin", [None, PIN], ids=["any file", "pinned"])
-def test_a_file_comes_over_http_once(pin, server):
+def test_a_file_is_downloaded_once(pin, server):
     server.files["/sets/notes.csv"] = CONTENT
     path = fetch(f"{server.url}/sets/notes.csv", pin)
     assert path.name == "notes.csv"
@@ -63,35 +63,35 @@ def test_a_file_comes_over_http_once(pin, server):
     assert len(server.requests) == asked > 0
 
 
-def test_files_of_one_name_from_two_places_are_kept_apart(server):
+def test_files_of_the_same_name_from_two_places_are_kept_apart(server):
     server.files = {"/one/notes.csv": b"one", "/two/notes.csv": b"two"}
     paths = [fetch(f"{server.url}/{place}/notes.csv") for place in ("one", "two")]
     assert [path.read_bytes() for path in paths] == [b"one", b"two"]
 
 
-def test_an_altered_download_is_refused_and_removed(server):
+def test_an_altered_download_is_rejected_and_removed(server):
     server.files["/notes.csv"] = CONTENT.replace(b"two", b"TWO")
-    reason = refused(f"{server.url}/notes.csv", PIN)
+    reason = rejected(f"{server.url}/notes.csv", PIN)
     assert "truncated or altered" in reason
     assert f"not the pinned {PIN}" in reason
     assert files_in(RAW) == []
 
 
 @pytest.mark.parametrize("pin", [None, PIN], ids=["any file", "pinned"])
-def test_a_truncated_download_is_refused_and_removed(pin, server):
+def test_a_truncated_download_is_rejected_and_removed(pin, server):
     server.files["/notes.csv"] = CONTENT[:-100]
     server.missing_bytes = 100
-    assert refused(f"{server.url}/notes.csv", pin).startswith("data.source: ")
+    assert rejected(f"{server.url}/notes.csv", pin).startswith("data.source: ")
     assert files_in(RAW) == []
 
 
-def test_a_missing_download_is_refused_by_its_address(server):
-    reason = refused(f"{server.url}/nowhere.csv")
+def test_a_missing_download_is_named_by_its_address(server):
+    reason = rejected(f"{server.url}/nowhere.csv")
     assert reason.startswith(f"data.source: {server.url}/nowhere.csv could not be fetched: ")
     assert files_in(RAW) == []
 
 
-def test_a_kept_download_that_was_altered_later_is_fetched_again(server):
+def test_a_cached_download_that_was_altered_is_fetched_again(server):
     server.files["/notes.csv"] = CONTENT
     fetch(f"{server.url}/notes.csv", PIN).write_bytes(b"altered")
     assert fetch(f"{server.url}/notes.csv", PIN.upper()).read_bytes() == CONTENT
@@ -103,19 +103,19 @@ def test_another_query_is_another_file(server):
     assert (one.read_bytes(), two.read_bytes()) == (b"one", b"two")
 
 
-def test_a_server_that_is_not_there_is_a_reason_in_words(server):
+def test_an_unreachable_server_is_reported_in_one_line(server):
     server.close()
-    assert "could not be fetched: " in refused(f"{server.url}/notes.csv")
+    assert "could not be fetched: " in rejected(f"{server.url}/notes.csv")
 
 
-def test_any_url_that_fsspec_opens_will_do():
+def test_any_url_that_fsspec_opens_works():
     with fsspec.open("memory://sets/notes.csv", "wb") as file:
         file.write(CONTENT)
     assert fetch("memory://sets/notes.csv", PIN).read_bytes() == CONTENT
-    assert "no_such_protocol" in refused("no_such_protocol://sets/notes.csv")
+    assert "no_such_protocol" in rejected("no_such_protocol://sets/notes.csv")
 
 
-def test_a_file_comes_from_a_hub_at_its_revision(server):
+def test_a_file_is_fetched_from_a_hub_at_its_revision(server):
     entry = {"type": "file", "path": "notes.csv", "size": len(CONTENT), "oid": REVISION}
     api = "/api/datasets/me/notes"
     server.files = {
@@ -123,7 +123,7 @@ def test_a_file_comes_from_a_hub_at_its_revision(server):
         f"{api}/tree/{REVISION}": json.dumps([entry]).encode(),
         f"/datasets/me/notes/resolve/{REVISION}/notes.csv": CONTENT,
     }
-    # The hub's library reads the address once, on import: a process of its own reads this one.
+    # The hub's library reads the address once, on import, so this takes a new process.
     code = (
         "import sys; from pathlib import Path; "
         f"from {sources.__name__} import fetch; "
@@ -138,7 +138,7 @@ def test_a_file_comes_from_a_hub_at_its_revision(server):
 
 @pytest.fixture
 def registry(workspace, monkeypatch):
-    """A folder with one package, from which pip takes its wheels."""
+    """A folder with one package, which pip uses as its registry."""
     folder = workspace / "registry"
     folder.mkdir()
     with zipfile.ZipFile(folder / "tiny_notes-1.0-py3-none-any.whl", "w") as wheel:
@@ -155,7 +155,7 @@ def registry(workspace, monkeypatch):
     return folder
 
 
-def test_a_file_comes_out_of_a_package_without_installing_it(registry):
+def test_a_file_is_read_out_of_a_package_without_installing_it(registry):
     path = fetch(f"wheel://{WHEEL}/tiny_notes/data/notes.csv", PIN)
     assert path.read_bytes() == CONTENT
     assert path.is_relative_to(RAW)
@@ -183,17 +183,17 @@ def test_a_file_comes_out_of_a_package_without_installing_it(registry):
         "no name",
         "an option",
         "no such file",
-        "a way out",
+        "outside the package",
         "no such version",
         "no such package",
     ],
 )
-def test_a_package_or_path_that_is_not_there_is_refused(source, reason, registry):
-    assert reason in refused(source)
+def test_a_missing_package_or_path_is_rejected(source, reason, registry):
+    assert reason in rejected(source)
     assert files_in(RAW) == []
 
 
-def test_the_data_verb_says_why_it_could_not_fetch(refusal, server):
+def test_the_data_verb_reports_why_it_could_not_fetch(rejection, server):
     source = f"{server.url}/notes.csv"
-    [line] = refusal("data", "--set", f"data.source={source}")
+    [line] = rejection("data", "--set", f"data.source={source}")
     assert line.startswith(f"error: data.source: {source} could not be fetched: ")

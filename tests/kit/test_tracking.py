@@ -1,22 +1,22 @@
-"""Runs are recorded, with what it takes to repeat them."""
+"""Runs are recorded with everything needed to repeat them."""
 
 import mlflow
 import pytest
 
-from {{cookiecutter.package_name}}.training import tracking
+from portfolio_kit import tracking
 
 
 @pytest.fixture
 def params(write_params, tracking_store):
-    """Settings that name an experiment of the test's own."""
+    """Parameters with a separate experiment."""
     return write_params({"tracking.experiment": "made-up", "seed": 21})
 
 
-def test_runs_go_into_the_projects_own_database(tracking_store):
+def test_runs_go_into_the_project_s_database(tracking_store):
     assert tracking_store.is_file()
 
 
-def test_a_run_is_recorded_and_can_be_continued(params):
+def test_a_run_is_recorded_and_can_be_reopened(params):
     with tracking.run(params) as run_id:
         mlflow.log_metrics({"loss": 0.5}, step=1)
         mlflow.log_metrics({"loss": 0.25}, step=2)

@@ -18,7 +18,7 @@ from portfolio_kit.serving.app import create_app
 
 from {{cookiecutter.package_name}}.project import PROJECT
 
-LABELS = "came.csv"
+LABELS = "labels.csv"
 
 
 def wait_until_ready(client, seconds=60):
@@ -71,8 +71,8 @@ def is_ready(url):
 
 @pytest.fixture
 def logged(trained):
-    """Start the API of the trained model with a log of all answers; yield a client, and a list that
-    holds the log's lines once the API has stopped.
+    """Start the trained model's API with a log of all answers; yield a client, and a list that is
+    filled with the log's lines when the API stops.
     """
 
     @contextmanager
@@ -91,7 +91,7 @@ def logged(trained):
 
 @pytest.fixture
 def rejected_labels(configure):
-    """Score answers by a file of labels (None: it is missing) that must be rejected for a reason."""
+    """Score answers by a file of labels (None: no file), which must be rejected for a reason."""
 
     def rejected(content, reason, answers, held_out):
         Path(LABELS).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Fixtures of every test; `type_fixtures.py` adds a small data set and a model trained on it.
 
-Each test runs in its own folder with its own settings: none needs the project's data or models, and
-none touches them.
+Each test runs in its own folder with its own parameters: none needs or touches the project's data
+and models.
 """
 
 import functools
@@ -120,7 +120,7 @@ def rejection(run):
 
 @pytest.fixture
 def peak_memory():
-    """Call a function; return how much memory it took at once, in bytes, what came before aside."""
+    """Call a function; return its peak memory in bytes, above what was in use before."""
 
     def peak_memory(function, *arguments):
         tracemalloc.start()
@@ -134,7 +134,7 @@ def peak_memory():
 
 
 class FileServer:
-    """Serves files from memory on the loopback and remembers what it was asked for."""
+    """Serves files from memory on the loopback and records what it was asked for."""
 
     def __init__(self):
         self.files = {}  # path: content
@@ -159,7 +159,7 @@ class FileServer:
             do_HEAD = do_GET  # noqa: N815
 
             def log_message(self, *arguments):
-                """Keep the tests' output free of requests."""
+                """Keep requests out of the tests' output."""
 
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._http.server_port}"
@@ -172,7 +172,7 @@ class FileServer:
 
 @pytest.fixture
 def server():
-    """A web server of the test's own."""
+    """A web server for one test."""
     file_server = FileServer()
     yield file_server
     file_server.close()

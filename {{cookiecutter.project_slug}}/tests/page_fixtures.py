@@ -68,7 +68,7 @@ def browser():
 
 @pytest.fixture
 def faults():
-    """What this test's page did and should not: errors, requests to other hosts."""
+    """What a page must not do, and did: errors, requests to other hosts."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""The encoder: one that cannot be used is refused by name, and one that can makes unit vectors."""
+"""The encoder: unusable files are rejected by name, and texts become unit vectors."""
 
 import json
 import shutil
@@ -8,16 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from {{cookiecutter.package_name}} import artifacts, config
-from {{cookiecutter.package_name}}.errors import UserError
-from {{cookiecutter.package_name}}.params import Params
-from {{cookiecutter.package_name}}.text import load_tokenizer
-from {{cookiecutter.package_name}}.training.encoder import (
-    Encoder,
-    embed_texts,
-    fetch_backbone,
-    load_backbone,
-)
+from portfolio_kit import artifacts
+from portfolio_kit.errors import UserError
+from portfolio_kit.text.encoder import Encoder, embed_texts, fetch_backbone, in_bf16, load_backbone
+from portfolio_kit.text.tokens import load_tokenizer
 
 FOLDER = Path("encoder")
 FILES = ["model.safetensors", "config.json", "tokenizer.json"]
@@ -25,68 +19,67 @@ FILES = ["model.safetensors", "config.json", "tokenizer.json"]
 
 def load(source, sha256=None):
     """Fetch an encoder and load it with its tokenizer, as training does."""
-    model = config.load(Params).model
-    folder = fetch_backbone(model.model_copy(update={"backbone": str(source), "sha256": sha256}))
+    folder = fetch_backbone(str(source), sha256)
     load_tokenizer(folder / "tokenizer.json", max_tokens=32)
     return folder, load_backbone(folder)
 
 
 @pytest.fixture
-def refused(tiny_backbone):
-    """Load the encoder in `FOLDER`, here a copy of a good one; return the reason against it."""
+def rejected(tiny_backbone):
+    """Load the encoder in `FOLDER`, a copy of a good one; return why it is rejected."""
     shutil.copytree(tiny_backbone, FOLDER)
 
-    def refused():
+    def rejected():
         with pytest.raises(UserError) as caught:
             load(FOLDER)
         return str(caught.value)
 
-    return refused
+    return rejected
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_missing_file_is_named(name, refused):
+def test_a_missing_file_is_named(name, rejected):
     (FOLDER / name).unlink()
-    assert refused() == f"model.backbone: there is no file {FOLDER}/{name}"
+    assert rejected() == f"model.backbone: there is no file {FOLDER}/{name}"
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff\x00 not a file of this kind"])
 @pytest.mark.parametrize("name", FILES)
-def test_a_damaged_file_is_refused(name, content, refused):
+def test_a_damaged_file_is_rejected(name, content, rejected):
     (FOLDER / name).write_bytes(content)
-    assert refused().startswith("model.backbone: ")
+    assert rejected().startswith("model.backbone: ")
 
 
-def test_weights_of_another_shape_are_refused(refused):
+def test_weights_of_another_shape_are_rejected(rejected):
     weights = load_file(FOLDER / "model.safetensors")
     weights = {name: torch.zeros(5, 5) for name in weights}
     save_file(weights, FOLDER / "model.safetensors", metadata={"format": "pt"})
-    assert refused().startswith("model.backbone: ")
+    assert rejected().startswith("model.backbone: ")
 
 
-def test_a_pickle_is_never_loaded(refused):
+def test_a_pickle_is_never_loaded(rejected):
     weights = load_file(FOLDER / "model.safetensors")
     (FOLDER / "model.safetensors").unlink()
     torch.save(weights, FOLDER / "pytorch_model.bin")
-    assert "model.safetensors" in refused()
+    assert "model.safetensors" in rejected()
 
 
-def test_weights_other_than_the_pinned_ones_are_refused(tiny_backbone):
+def test_weights_other_than_the_pinned_ones_are_rejected(tiny_backbone):
     with pytest.raises(UserError, match=f"^model.backbone: .*not the pinned {'0' * 64}"):
         load(tiny_backbone, sha256="0" * 64)
 
 
-def test_an_encoder_of_another_architecture_is_refused(refused):
-    # Not every encoder calls its layers as BERT does.
+def test_an_encoder_of_another_architecture_is_rejected(rejected):
+    # Not every encoder names its layers as BERT does.
     from transformers import DistilBertConfig, DistilBertModel
 
     vocabulary = json.loads((FOLDER / "config.json").read_text(encoding="utf-8"))["vocab_size"]
     size = DistilBertConfig(vocab_size=vocabulary, dim=32, n_layers=1, n_heads=2, hidden_dim=64)
     DistilBertModel(size).save_pretrained(FOLDER)
-    assert refused().startswith("model.backbone: ")
+    assert rejected().startswith("model.backbone: ")
 
 
-def test_an_encoder_comes_over_http_once(tiny_backbone, server):
+def test_an_encoder_is_downloaded_once(tiny_backbone, server):
     for path in tiny_backbone.iterdir():
         server.files[f"/encoder/{path.name}"] = path.read_bytes()
     pin = artifacts.sha256(tiny_backbone / "model.safetensors")
@@ -100,11 +93,11 @@ def test_an_encoder_comes_over_http_once(tiny_backbone, server):
 
 @pytest.fixture
 def encoder(tiny_backbone):
-    """The tiny encoder."""
+    """The encoder."""
     return Encoder(load_backbone(tiny_backbone))
 
 
-def test_a_texts_vector_has_length_one_and_does_not_depend_on_its_batch(encoder):
+def test_a_text_s_unit_vector_does_not_depend_on_its_batch(encoder):
     ids = [[2, *range(5, 8 + row % 9), 3] for row in range(30)]
     together = embed_texts(encoder, ids, batch_size=7)
     alone = torch.cat([embed_texts(encoder, [row]) for row in ids])
@@ -122,6 +115,19 @@ def test_frozen_layers_neither_learn_nor_drop_out(encoder):
     assert all(weight.requires_grad for weight in encoder.backbone.encoder.layer[2].parameters())
 
 
-def test_more_frozen_layers_than_there_are_is_refused(encoder):
+def test_more_frozen_layers_than_there_are_is_rejected(encoder):
     with pytest.raises(UserError, match=r"train\.freeze_layers: the backbone has 3 layers"):
         encoder.freeze(4)
+
+
+def test_a_hub_needs_a_pinned_revision():
+    with pytest.raises(UserError, match=r"^model\.backbone: pin a revision, hf://a/b@REVISION"):
+        fetch_backbone("hf://a/b", None)
+
+
+@pytest.mark.parametrize("abilities", [{}, {"avx512_bf16": True}, {"amx_bf16": True}], ids=str)
+def test_bf16_is_automatic_only_where_the_processor_computes_in_it(abilities, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities)
+    device = torch.device("cpu")
+    chosen = [in_bf16(precision, device) for precision in ("fp32", "auto", "bf16")]
+    assert chosen == [False, bool(abilities), True]

@@ -1,12 +1,13 @@
-"""Texts that nearly repeat each other, against comparing every text with every other."""
+"""Near-duplicates, checked by comparing every text with every other."""
 
+import functools
 import random
 import re
 
 import numpy as np
 import pytest
 
-from {{cookiecutter.package_name}}.data.near_duplicates import repeats, sign
+from portfolio_kit.text.near_duplicates import repeats, sign
 
 
 @pytest.fixture
@@ -17,6 +18,7 @@ def texts():
     return [" ".join(chance.choices(words, k=chance.randint(8, 16))) + "." for _ in range(150)]
 
 
+@functools.cache
 def pieces(text):
     plain = " ".join(re.findall(r"\w+", text.casefold()))
     return {plain[i : i + 5] for i in range(max(1, len(plain) - 4))}
@@ -28,7 +30,7 @@ def similarity(one, other):
 
 
 def alter(text, generator):
-    """Replace some words, so that the result is more or less like the text."""
+    """Replace some words: the result resembles the text more or less."""
     words = text.split()
     for place in generator.sample(range(len(words)), k=generator.randint(0, len(words) // 2)):
         words[place] = generator.choice(["lamp", "often", "kitchen", "seven", "quietly"])
@@ -36,7 +38,7 @@ def alter(text, generator):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_pairs_are_those_of_comparing_all_with_all(seed, texts):
+def test_pairs_are_those_that_brute_force_finds(seed, texts):
     generator = random.Random(seed)
     ours = [alter(text, generator) for text in texts]
     closest = np.array([max(similarity(one, other) for other in texts) for one in ours])
@@ -45,8 +47,8 @@ def test_pairs_are_those_of_comparing_all_with_all(seed, texts):
     assert 0 < found.mean() < 1
 
 
-def test_what_many_resemble_a_little_is_found_all_the_same():
-    """One beginning for all puts them together, wherever signatures are looked up."""
+def test_a_near_duplicate_is_found_among_many_that_resemble_it_a_little():
+    """A beginning that all share puts them together in many bands."""
     start = "the actor has used a custom protocol over an encrypted channel to talk to "
     numbers = [f"{n:03}" for n in range(300)]
     theirs = [f"{start} its server number {n} in the {n} network, on port {n}{n}" for n in numbers]

@@ -1,11 +1,11 @@
-"""The reader of ATT&CK: who did what, and in plain words without the name that gives it away."""
+"""The reader of ATT&CK: who did what, without the name that would reveal the answer."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from {{cookiecutter.package_name}}.data.stix import clean, names, procedures, read_bundle
+from portfolio_kit.text.stix import clean, names, procedures, read_bundle
 
 BEAR = {
     "type": "intrusion-set",
@@ -28,7 +28,7 @@ def uses(source, target, description=None):
     return link if description is None else {**link, "description": description}
 
 
-def test_only_described_uses_of_techniques_count():
+def test_only_described_uses_of_techniques_are_read():
     described = uses(BEAR, TECHNIQUE, "It lists files.")
     links = [
         {**uses(BEAR, TECHNIQUE, "No."), "relationship_type": "mitigates"},
@@ -40,12 +40,12 @@ def test_only_described_uses_of_techniques_count():
     assert [*procedures([*links, BEAR, TOOL, TECHNIQUE])] == [(described, BEAR, TECHNIQUE)]
 
 
-def test_a_use_by_somebody_unknown_is_an_error():
+def test_a_use_by_an_unknown_actor_is_an_error():
     with pytest.raises(KeyError, match="intrusion-set--1"):
         list(procedures([uses(BEAR, TECHNIQUE, "It lists files."), TECHNIQUE]))
 
 
-def test_a_bundle_is_read_and_nothing_else():
+def test_only_a_bundle_is_read():
     file = Path("bundle.json")
     file.write_text(json.dumps({"type": "bundle", "objects": [BEAR]}), encoding="utf-8")
     assert read_bundle(file) == [BEAR]
@@ -64,7 +64,7 @@ def test_a_bundle_is_read_and_nothing_else():
         ("Grey Bears are no GBX.", "Grey Bears are no GBX."),
     ],
 )
-def test_every_name_of_the_actor_is_masked_and_no_part_of_a_word(written, read_as):
+def test_every_name_of_the_actor_is_masked_but_no_part_of_a_word(written, read_as):
     assert clean(written, names(BEAR)) == read_as
 
 
@@ -90,5 +90,5 @@ def test_citations_links_and_markup_are_stripped(written, read_as):
     assert clean(written, names(BEAR)) == read_as
 
 
-def test_without_names_nobody_is_masked():
+def test_without_names_nothing_is_masked():
     assert clean("Grey Bear lists  files.(Citation: A)", []) == "Grey Bear lists files."

@@ -80,15 +80,18 @@ def read_manifest(folder: Path, kind: type[R], made_by: str) -> R:
 
     Raises `UserError` if something is missing or altered; `made_by` is the command that fixes it.
     """
+    manifest = None
     try:
         manifest = kind.model_validate_json((folder / MANIFEST).read_bytes())
     except OSError:
         raise UserError(f"{folder}: nothing complete here yet; run `make {made_by}`") from None
     except ValidationError:
+        pass
+    if manifest is None or "files" not in manifest.model_fields_set:
         raise UserError(
             f"{folder / MANIFEST}: damaged, or written by another version of this code; "
             f"run `make {made_by}` again"
-        ) from None
+        )
     for name, expected in manifest.files.items():
         if not (folder / name).is_file() or sha256(folder / name) != expected:
             raise UserError(

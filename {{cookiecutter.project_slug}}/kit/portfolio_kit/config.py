@@ -179,7 +179,9 @@ def _read(path: Path) -> dict[str, Any]:
 def _parse(text: str) -> Any:
     """Return what YAML says; raises `ValueError` with the reason why it cannot be read."""
     try:
-        return yaml.load(text, _Loader)
+        values = yaml.load(text, _Loader)
+        repr(values)  # raises `ValueError` for an integer of more digits than Python prints
+        return values
     except Exception as error:  # PyYAML lets Python's own errors through, of dates for example
         raise ValueError(f"{' '.join(str(error).split()):.300}") from None
 

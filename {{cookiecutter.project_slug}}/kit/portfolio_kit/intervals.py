@@ -11,8 +11,8 @@ MAX_INDICES = 5_000_000  # in memory at a time
 
 def interval_95(
     statistic: Callable[[np.ndarray], float], rows: int, samples: int, seed: int
-) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of `statistic` (Efron 1979).
+) -> list[float]:
+    """Return the percentile bootstrap interval [low, high] of `statistic` (Efron 1979).
 
     `statistic` takes row indices (rows,), drawn with replacement, and returns a score; the
     difference of two models' scores on the same indices makes it a paired bootstrap.
@@ -27,10 +27,10 @@ def interval_95(
         confidence_level=LEVEL,
         rng=np.random.default_rng(seed),
     )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+    return [float(result.confidence_interval.low), float(result.confidence_interval.high)]
 
 
-def share_interval_95(hits: int, rows: int) -> tuple[float, float]:
-    """Return the interval of a share, here of `hits` among `rows` (Wilson 1927)."""
+def share_interval_95(hits: int, rows: int) -> list[float]:
+    """Return the interval [low, high] of a share, here of hits among rows (Wilson 1927)."""
     interval = binomtest(hits, rows).proportion_ci(LEVEL, method="wilson")
-    return float(interval.low), float(interval.high)
+    return [float(interval.low), float(interval.high)]

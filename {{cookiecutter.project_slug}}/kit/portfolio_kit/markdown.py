@@ -1,4 +1,4 @@
-"""Markdown tables of arbitrary text."""
+"""Arbitrary text in Markdown."""
 
 import re
 from collections.abc import Iterable
@@ -15,6 +15,10 @@ def table(header: str, rows: Iterable[Iterable[str]]) -> str:
 
 def cell(text: str) -> str:
     """Return text on one line with nothing that Markdown would read as markup."""
-    plain = " ".join(text.split())
-    short = plain if len(plain) <= MAX_CHARACTERS else plain[: MAX_CHARACTERS - 1] + "…"
-    return re.sub(r"[\\`*_\[\]|<>$~]", r"\\\g<0>", short)
+    return re.sub(r"[\\`*_\[\]|<>$~]", r"\\\g<0>", plain(text, MAX_CHARACTERS))
+
+
+def plain(text: str, most: int) -> str:
+    """Return text on one line, cut to `most` characters, without control characters."""
+    line = "".join(filter(str.isprintable, " ".join(text.split())))
+    return line if len(line) <= most else line[: most - 1] + "…"

@@ -75,7 +75,7 @@ def results(metrics: Metrics, says: Reporting) -> str:
             table(metrics),
             f"**{verdict(metrics)}.** {_intervals(metrics)}",
             says.highlights(metrics),
-            *_figures(metrics, says)[1:],
+            "\n".join(_figures(metrics, says)[1:]),
             f"Model `{metrics.model_version}`, trained in {metrics.train_seconds:.0f} s with "
             f"{metrics.peak_memory_mb:.0f} MB of memory. Every number comes from "
             "[`reports/metrics.json`](reports/metrics.json); "

@@ -51,7 +51,7 @@ def read(
     except Exception as error:  # each parser has exceptions of its own for a malformed file
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{source}: {path.name} cannot be parsed: {reason:.300}") from error
-    if rows.table.empty:
+    if not len(rows.lines):
         raise UserError(f"{source}: {path.name} holds no rows")
     for field, column in wanted.items():
         if (count := rows.columns.count(column)) != 1:

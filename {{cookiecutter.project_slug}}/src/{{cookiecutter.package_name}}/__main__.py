@@ -1,16 +1,13 @@
 """The command line: `python -m PACKAGE VERB`."""
 
 import sys
+from functools import partial
 
 from portfolio_kit.cli import main
 
 from .project import PROJECT
 
-
-def run() -> int:
-    """Run the verb that the arguments name and return its exit code."""
-    return main(PROJECT)
-
+run = partial(main, PROJECT)  # returns the exit code
 
 if __name__ == "__main__":
     sys.exit(run())

@@ -41,18 +41,20 @@ def prepare(
     print(f"memory: {peaks[-1] / 1e9:.2f} GB (target: at most {MAX_MEMORY_GB})")
 
 
-def run(package: str, folder: Path, settings: dict[str, str]) -> tuple[float, int]:
-    """Run the data stage in a folder with some settings; return seconds and peak bytes."""
+def run(
+    package: str, folder: Path, settings: dict[str, str], verb: str = "data"
+) -> tuple[float, int]:
+    """Run a stage in a folder with some settings; return seconds and peak bytes."""
     (folder / "params.yaml").write_bytes(Path("params.yaml").read_bytes())
     options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     start = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", STARTER, sys.executable, "-m", package, "data", *options],
+        [sys.executable, "-c", STARTER, sys.executable, "-m", package, verb, *options],
         cwd=folder,
         stdout=subprocess.PIPE,
     )
     seconds = time.perf_counter() - start
     if done.returncode:
-        sys.exit("error: data failed; the line above says why")
+        sys.exit(f"error: {verb} failed; the line above says why")
     # KiB, but bytes on macOS.
     return seconds, int(done.stdout) * (1 if sys.platform == "darwin" else 1024)

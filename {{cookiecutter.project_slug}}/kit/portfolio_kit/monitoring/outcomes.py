@@ -52,8 +52,8 @@ def compare(
         metric=metric,
         answers=answers,
         live=score(np.arange(answers)),
-        interval_95=(low, high),
+        interval_95=[low, high],
         held_out=held_out.model[metric],
-        held_out_interval_95=(lowest, highest),
+        held_out_interval_95=[lowest, highest],
         is_alarm=low > highest if lower_is_better else high < lowest,
     )

@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 
 from ..artifacts import REPORTS, write_text
-from ..markdown import cell
+from ..markdown import cell, plain
 from ..plots import ACCENT, MUTED, STYLE, plt, save
 from .verdict import Verdict
 
 REPORT = REPORTS / "drift.md"
 FIGURE = "drift.png"
 BINS = 30
+MAX_NAMES, MAX_CHARACTERS = 20, 40  # of categories in the figure
 
 
 def write(verdict: Verdict, reference: pd.DataFrame, window: pd.DataFrame) -> None:
@@ -61,11 +62,13 @@ def draw(reference: pd.DataFrame, window: pd.DataFrame) -> None:
                 names = (
                     reference[name].value_counts().index.union(window[name].unique(), sort=False)
                 )
-                places = np.arange(len(names[:20]))
+                names = names[:MAX_NAMES]
+                places = np.arange(len(names))
                 for place, (values, color, label) in enumerate(both):
-                    shares = values.value_counts(normalize=True).reindex(names[:20], fill_value=0)
+                    shares = values.value_counts(normalize=True).reindex(names, fill_value=0)
                     axes.bar(places + 0.4 * place, shares, 0.4, color=color, label=label)
-                axes.set_xticks(places + 0.2, list(names[:20]), rotation=30, ha="right")
+                short = [plain(str(name), MAX_CHARACTERS) for name in names]
+                axes.set_xticks(places + 0.2, short, rotation=30, ha="right")
             axes.set_title(str(name))
             axes.set_ylabel("share")
         panels[0, 0].legend(frameon=False)

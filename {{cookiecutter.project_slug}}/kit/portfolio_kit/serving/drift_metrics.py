@@ -1,5 +1,6 @@
 """The last verdict of `monitor`, as Prometheus metrics."""
 
+import logging
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -10,6 +11,8 @@ from pydantic import ValidationError
 
 from ..monitoring.verdict import VERDICT, Verdict
 
+log = logging.getLogger(__package__)
+
 
 class DriftMetrics(Collector):
     """Reads the verdict on each scrape; without one for this model it collects nothing."""
@@ -18,12 +21,19 @@ class DriftMetrics(Collector):
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self._version = version
+        self._has_warned = False
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield whether there was an alarm, and when that was checked."""
         try:
             verdict = Verdict.model_validate_json(VERDICT.read_bytes())
-        except (OSError, ValidationError):  # none yet, or half copied
+        except OSError:  # none yet
+            return
+        except ValidationError:
+            if not self._has_warned:
+                hint = "run `make monitor` again"
+                log.warning("%s: damaged, or written by another version of this code; %s", VERDICT, hint)
+            self._has_warned = True
             return
         if verdict.model_version != self._version:
             return

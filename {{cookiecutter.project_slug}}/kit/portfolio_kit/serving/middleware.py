@@ -12,10 +12,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .prometheus import metric
 from .queue import OverloadError
 
-REQUESTS = Counter("http_requests", "Requests by route and status", ["route", "status"])
-SECONDS = Histogram("http_request_duration_seconds", "Time from request to answer", ["route"])
+REQUESTS = metric(Counter, "http_requests", "Requests by route and status", ["route", "status"])
+SECONDS = metric(
+    Histogram, "http_request_duration_seconds", "Time from request to answer", ["route"]
+)
 BODY_SECONDS = 30
 MAX_PENDING = 64  # requests that the event loop reads or answers at a time
 MAX_LOGGED = 200  # characters of a path

@@ -50,9 +50,9 @@ class OnnxModel(ABC, Generic[M]):
         """Return the first digits of the model file's hash."""
         return self.manifest.version
 
-    @abstractmethod
     def warm_up(self) -> None:
-        """Answer once."""
+        """Answer once: a first answer takes longer."""
+        self.predict(["warm up"])
 
     @abstractmethod
     def prepare(self, inputs: list[Any]) -> list[Any]:

@@ -21,9 +21,10 @@ from prometheus_client import Counter, Summary
 
 from ..config import Log
 from ..project import Observation, Observe
+from .prometheus import metric
 
-LOGGED = Counter("predictions_logged", "Answers, by whether they reached the log", ["how"])
-SIGNALS = Summary("prediction_signal", "Signals of logged answers", ["signal"])
+LOGGED = metric(Counter, "predictions_logged", "Answers, by whether they reached the log", ["how"])
+SIGNALS = metric(Summary, "prediction_signal", "Signals of logged answers", ["signal"])
 NAME = "predictions.jsonl"
 FILES = 4  # that share the folder's limit
 MAX_WAITING = 1_000  # requests waiting to be written; more are dropped

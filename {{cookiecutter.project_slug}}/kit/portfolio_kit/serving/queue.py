@@ -20,11 +20,14 @@ from typing import Any
 from prometheus_client import Gauge, Histogram
 
 from .model import OnnxModel
+from .prometheus import metric
 
-DEPTH = Gauge("queue_depth", "Items waiting for the model")
-WAITED = Histogram("queue_wait_seconds", "Time an item waited for the model")
-BATCHED = Histogram("batch_items", "Items answered together", buckets=(1, 2, 4, 8, 16, 32, 64))
-INFERENCE = Histogram("inference_seconds", "Time the model took for one batch")
+DEPTH = metric(Gauge, "queue_depth", "Items waiting for the model")
+WAITED = metric(Histogram, "queue_wait_seconds", "Time an item waited for the model")
+BATCHED = metric(
+    Histogram, "batch_items", "Items answered together", buckets=(1, 2, 4, 8, 16, 32, 64)
+)
+INFERENCE = metric(Histogram, "inference_seconds", "Time the model took for one batch")
 MAX_INLINE = 4096  # total length of inputs that are prepared on the event loop, in a millisecond
 SHARE = 4  # a request larger than one batch is promised a fourth of the machine
 SMOOTHING = 0.1  # weight of the newest batch in the running means

@@ -39,8 +39,8 @@ class Encoder(nn.Module):
         mean = (hidden * mask).sum(dim=1) / mask.sum(dim=1)  # (batch, hidden)
         return nn.functional.normalize(mean, dim=-1)
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Return unit vectors (batch, hidden)."""
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+        """Return unit vectors (batch, hidden); a subclass may return more."""
         return self.embed(input_ids, attention_mask)
 
     def freeze(self, layers: int) -> None:

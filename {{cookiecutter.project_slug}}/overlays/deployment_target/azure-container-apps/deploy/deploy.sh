@@ -1,8 +1,8 @@
 {% from "overlays/deployment_target/macros.jinja" import name -%}
 #!/usr/bin/env bash
-# Deploys to Azure Container Apps what `make image` built: `make deploy`, and with DRY_RUN=1 the commands only.
+# Deploys the image from `make image` to Azure Container Apps: `make deploy`; DRY_RUN=1 only shows the commands.
 {% include "overlays/deployment_target/steps.sh" %}
-need RESOURCE_GROUP "the group that holds all of it"
+need RESOURCE_GROUP "the resource group for everything"
 need REGISTRY "the name of your container registry, without .azurecr.io"
 ready
 

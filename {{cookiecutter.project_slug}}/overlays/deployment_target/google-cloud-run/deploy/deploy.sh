@@ -1,10 +1,10 @@
 {% from "overlays/deployment_target/macros.jinja" import name -%}
 {% set app = name(cookiecutter.project_slug, 49) -%}
 #!/usr/bin/env bash
-# Deploys to Google Cloud Run what `make image` built: `make deploy`, and with DRY_RUN=1 the commands only.
+# Deploys the image from `make image` to Google Cloud Run: `make deploy`; DRY_RUN=1 only shows the commands.
 {% include "overlays/deployment_target/steps.sh" %}
 need PROJECT_ID "the id of your Google Cloud project"
-need REGION "where it runs, such as europe-west1"
+need REGION "where it runs, for example europe-west1"
 ready
 
 push "$built" "$REGION-docker.pkg.dev/$PROJECT_ID/{{ app }}/$built"

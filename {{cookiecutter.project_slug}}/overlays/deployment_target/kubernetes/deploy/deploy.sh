@@ -1,7 +1,7 @@
 {% from "overlays/deployment_target/macros.jinja" import name -%}
 {% set app = name(cookiecutter.project_slug, 46) -%}
 #!/usr/bin/env bash
-# Deploys to Kubernetes what `make image` built: `make deploy`, and with DRY_RUN=1 the commands only.
+# Deploys the image from `make image` to Kubernetes: `make deploy`; DRY_RUN=1 only shows the commands.
 {% include "overlays/deployment_target/steps.sh" %}
 need CONTEXT "the cluster, one of \`kubectl config get-contexts --output name\`"
 need REGISTRY "where the cluster pulls images from, such as ghcr.io/you"
@@ -24,7 +24,7 @@ kubectl=(kubectl --context "$CONTEXT" --namespace {{ app }})
 run "${kubectl[@]}" apply --kustomize build/kubernetes
 run "${kubectl[@]}" rollout status deployment/api --timeout 180s
 
-# Reaches the service whether or not there is an Ingress.
+# Reaches the service with or without an Ingress.
 forward=("${kubectl[@]}" port-forward service/api 18080:80)
 show "${forward[@]}"
 if [[ "${DRY_RUN:-}" != 1 ]]; then

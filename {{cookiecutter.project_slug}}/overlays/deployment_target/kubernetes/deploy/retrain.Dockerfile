@@ -1,7 +1,7 @@
-# Trains, and serves nothing: what the pipeline needs, in the versions of pyproject.toml. deploy.sh
-# builds it for the CronJob in base/retrain.yaml.
+# The training image: the pipeline's dependencies, pinned in pyproject.toml. deploy.sh builds it for the
+# CronJob in base/retrain.yaml.
 FROM python:3.11.14-slim-bookworm
-# torch for the CPU: the default registry's brings gigabytes for GPUs.
+# torch for the CPU: the registry's default build brings gigabytes for GPUs.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /app
 COPY pyproject.toml ./
@@ -13,6 +13,7 @@ print(*project['dependencies'], *extras['serve'], *extras['train'], sep='\n')" >
     && pip install --no-cache-dir -r train.txt
 COPY README.md LICENS[E] params.yaml ./
 COPY src src
+COPY kit kit
 RUN pip install --no-cache-dir --no-deps .
 HEALTHCHECK NONE
 USER 10001:10001

@@ -1,7 +1,7 @@
-"""Corpora of some sizes, prepared and trained as the project does it: in `.cache/large/`.
+"""Corpora of several sizes, prepared and trained as the project does it: in `.cache/large/`.
 
 A document is a few sentences of the project's own corpus, drawn at random. There are no queries, so
-the encoder stays as it comes.
+the pretrained encoder is used unchanged.
 """
 
 import hashlib
@@ -12,76 +12,86 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from {{ cookiecutter.package_name }} import artifacts
-from {{ cookiecutter.package_name }}.artifacts import MODELS, PROCESSED
+import portfolio_kit
+from portfolio_kit import artifacts
+from portfolio_kit.artifacts import MODELS, PROCESSED
+from portfolio_kit.bench import measure
+from portfolio_kit.retrieval.documents import Documents
+from portfolio_kit.text.encoder import fetch_backbone
+
+from {{ cookiecutter.package_name }} import predictor
 from {{ cookiecutter.package_name }}.data.prepare import CORPUS
 from {{ cookiecutter.package_name }}.params import Params
-from {{ cookiecutter.package_name }}.retrieval.documents import Documents
-from {{ cookiecutter.package_name }}.training.encoder import fetch_backbone
-
-from . import measure
+from {{ cookiecutter.package_name }}.predictor import Manifest
+from {{ cookiecutter.package_name }}.project import PROJECT
 
 FOLDER = Path(".cache/large")
 SIZES = (10_000, 100_000)
 SENTENCES = (2, 3)  # of a document
-WORDS = 15  # of a sentence, at most: short, so that most of the time is not for the encoder
+WORDS = 15  # of a sentence, at most: short, or the encoder would take most of the time
 END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
-MADE_FROM = "made-from.json"
-CODE = ("data", "retrieval", "training", "serving/embedder.py", "text.py")
+RECIPE = "made-from.json"
+PACKAGE, KIT = Path(predictor.__file__).parent, Path(portfolio_kit.__file__).parent
+CODE = (
+    PACKAGE / "data",
+    PACKAGE / "training",
+    PACKAGE / "predictor.py",
+    KIT / "retrieval",
+    KIT / "text",
+)
 VERBS = ("data", "train")
 
 
 def folder(documents: int, params: Params) -> Path:
-    """Return the folder whose `models/` holds so many documents; made if need be, in minutes."""
+    """Return the folder whose `models/` holds so many documents; making it takes minutes."""
     found = FOLDER / str(documents)
-    facts = made_from(documents, params)
+    recipe = made_from(documents, params)
     try:
-        is_current = json.loads((found / MADE_FROM).read_text(encoding="utf-8")) == facts
+        is_current = json.loads((found / RECIPE).read_text(encoding="utf-8")) == recipe
     except (OSError, ValueError):
         is_current = False
     if not is_current:
         print(f"{found}: preparing {documents:,} documents", flush=True)
         build(documents, params)
     (found / "params.yaml").write_bytes(Path("params.yaml").read_bytes())
-    artifacts.read_manifest(found / MODELS, made_by="bench")
+    artifacts.read_manifest(found / MODELS, Manifest, made_by="bench")
     return found
 
 
 def build(documents: int, params: Params) -> dict[str, tuple[float, int]]:
-    """Make the folder anew; return the seconds, and the bytes at the peak, of each verb."""
+    """Make the folder; return the seconds and the peak bytes of each verb."""
     target = FOLDER / str(documents)
     (target / "corpus").mkdir(parents=True, exist_ok=True)
-    (target / MADE_FROM).unlink(missing_ok=True)
+    (target / RECIPE).unlink(missing_ok=True)
     texts = sentences(Documents(PROCESSED / CORPUS))
     write_corpus(target / "corpus" / "corpus.jsonl", documents, texts)
-    backbone = json.dumps(str(fetch_backbone(params.model).resolve()))
-    told = {**settings(params), "model.backbone": backbone}
-    costs = {verb: measure.run(verb, target, told) for verb in VERBS}
-    artifacts.write_json(target / MADE_FROM, made_from(documents, params))
+    backbone = fetch_backbone(params.model.backbone, params.model.sha256).resolve()
+    options = {**settings(params), "model.backbone": json.dumps(str(backbone))}
+    costs = {verb: measure.run(PROJECT.package, target, options, verb) for verb in VERBS}
+    artifacts.write_json(target / RECIPE, made_from(documents, params))
     return costs
 
 
 def settings(params: Params) -> dict[str, str]:
-    """Return what `data` and `train` are told: the parameters in force, but for the source."""
-    told = {
+    """Return the settings of `data` and `train`: the parameters in force, but for the source."""
+    options = {
         f"{section}.{name}": value
         for section in ("model", "train", "index")
         for name, value in params.model_dump()[section].items()
     }
-    told |= {
+    options |= {
         "data.source": "corpus",
         "data.sha256": None,
         "data.near_duplicate_similarity": None,
-        "index.exact_below": 0,  # an index whatever the size, to be compared with exact search
+        "index.exact_below": 0,  # a graph whatever the size, to be compared with exact search
         "index.qdrant_url": None,
     }
-    return {name: json.dumps(value) for name, value in told.items()}
+    return {name: json.dumps(value) for name, value in options.items()}
 
 
 def made_from(documents: int, params: Params) -> dict[str, Any]:
     """Return all that decides what is in the folder."""
-    package = Path(artifacts.__file__).parent
-    files = [file for part in CODE for file in sources(package / part)]
+    files = [file for path in CODE for file in sources(path)]
     return {
         "documents": documents,
         "settings": settings(params),

@@ -1,6 +1,6 @@
-"""The parts of a search, each by itself: the index against numpy, the encoder against torch.
+"""The parts of a search on their own: the index against numpy, the encoder against torch.
 
-What is compared is measured in turns, and a ratio is that of one round: the median round counts.
+What is compared is measured in turns, and each round gives a ratio: the median round counts.
 """
 
 import statistics
@@ -13,16 +13,15 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
-from {{ cookiecutter.package_name }} import cores
-from {{ cookiecutter.package_name }}.errors import UserError
-from {{ cookiecutter.package_name }}.evaluation.index_quality import recall, search
-from {{ cookiecutter.package_name }}.params import Params
-from {{ cookiecutter.package_name }}.retrieval.documents import Documents
-from {{ cookiecutter.package_name }}.retrieval.vectors import Exact, Vectors, open_index
-from {{ cookiecutter.package_name }}.serving.embedder import Embedder
-from {{ cookiecutter.package_name }}.training.encoder import fetch_backbone
+from portfolio_kit import cores
+from portfolio_kit.bench.rivals import Figure
+from portfolio_kit.errors import UserError
+from portfolio_kit.retrieval.quality import recall, search
+from portfolio_kit.retrieval.vectors import Exact
+from portfolio_kit.text.encoder import fetch_backbone
 
-from .results import Figure
+from {{ cookiecutter.package_name }}.params import Params
+from {{ cookiecutter.package_name }}.predictor import Predictor
 
 ROUNDS = 5
 QUERIES = 500
@@ -33,17 +32,17 @@ COSINE = 0.999  # between its vectors and ours, at least: they come from the sam
 
 
 def index(models: Path, queries: list[str], params: Params, most: float) -> Iterator[Figure]:
-    """Yield what the index misses, and what it takes of brute force's time; `most` is the target.
+    """Yield the index's recall, and its time as a share of brute force's; `most` is the target.
 
-    Both search for the same vectors; making these is left out.
+    Both search for the same vectors; computing these is not measured.
     """
-    embedder, vectors = Embedder.load(models, params.serve), Vectors(models)
-    asked = embedder.embed(embedder.tokens(queries[:QUERIES]))
-    ways = open_index(models, vectors, embedder.manifest["index"]), Exact(vectors)
+    predictor = load(models, params)
+    collection, documents = predictor.collection, f"{predictor.manifest.documents:,} documents"
+    asked = predictor.embed_queries(queries[:QUERIES])
+    ways = collection.index, Exact(collection.vectors)
     rounds = [[search(way, asked) for way in ways] for _ in range(ROUNDS)]
     (found, _), (truth, _) = rounds[0]
     share = recall(found, truth)
-    documents = f"{embedder.manifest['documents']:,} documents"
     target = f"at least {RECALL}"
     yield Figure(f"recall@10 at {documents}", target, f"{share:.4f}", share, share >= RECALL)
     times = [ours / theirs for (_, ours), (_, theirs) in rounds]
@@ -59,23 +58,24 @@ def index(models: Path, queries: list[str], params: Params, most: float) -> Iter
 
 
 def embedding(models: Path, params: Params) -> Figure:
-    """Compare the texts a second with those of sentence-transformers, on as many threads.
+    """Compare texts embedded per second with sentence-transformers, on as many threads.
 
-    models: of an encoder as it comes. Raises `UserError` unless both make the same vectors.
+    models: with the pretrained encoder. Raises `UserError` unless both make the same vectors.
     """
-    ours = Embedder.load(models, params.serve)
+    ours = load(models, params)
     torch.set_num_threads(cores.threads(params.serve.threads))
-    theirs = plain(fetch_backbone(params.model), ours.manifest["max_tokens"])
-    texts = list(islice(Documents(models / "documents.sqlite"), TEXTS))
+    backbone = fetch_backbone(params.model.backbone, params.model.sha256)
+    theirs = plain(backbone, ours.manifest.max_tokens)
+    texts = list(islice(ours.collection.documents, TEXTS))
 
     def embed_ours() -> None:
-        ours.embed(ours.tokens(texts))
+        ours.embed_queries(texts)
 
     def embed_theirs() -> None:
         theirs.encode(texts, show_progress_bar=False)
 
     some = texts[:100]
-    vectors = ours.embed(ours.tokens(some)), theirs.encode(some, show_progress_bar=False)
+    vectors = ours.embed_queries(some), theirs.encode(some, show_progress_bar=False)
     cosine = (vectors[0] * vectors[1]).sum(axis=1).min()
     if not cosine >= COSINE:
         raise UserError(f"sentence-transformers: not the same model, a cosine is {cosine:.4f}")
@@ -84,12 +84,18 @@ def embedding(models: Path, params: Params) -> Figure:
     times = [one / other for one, other in rounds]
     median = statistics.median(times)
     return Figure(
-        "texts embedded a second, against sentence-transformers on torch",
+        "texts embedded per second, against sentence-transformers on torch",
         f"at least {TIMES_THE_TEXTS} times",
         f"{spread(times)}: {mine:.0f}, {its:.0f}",
         median,
         median >= TIMES_THE_TEXTS,
     )
+
+
+def load(models: Path, params: Params) -> Predictor:
+    """Load a model with the documents that it was trained with."""
+    settings = params.serve.model_copy(update={"changes": None, "exact": False})
+    return Predictor.load(models, settings)
 
 
 def plain(backbone: Path, max_tokens: int) -> SentenceTransformer:
@@ -100,7 +106,7 @@ def plain(backbone: Path, max_tokens: int) -> SentenceTransformer:
 
 
 def rate(embed: Callable[[], None], texts: list[str]) -> float:
-    """Return the texts a second."""
+    """Return the texts per second."""
     start = time.perf_counter()
     embed()
     return len(texts) / (time.perf_counter() - start)

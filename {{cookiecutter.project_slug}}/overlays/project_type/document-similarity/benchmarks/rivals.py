@@ -5,37 +5,25 @@ import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from {{ cookiecutter.package_name }} import artifacts
-from {{ cookiecutter.package_name }}.artifacts import MODELS, PROCESSED, read_manifest
-from {{ cookiecutter.package_name }}.data.prepare import CORPUS, read_split
+from portfolio_kit.artifacts import MODELS, PROCESSED, read_manifest
+from portfolio_kit.bench.results import Measured
+from portfolio_kit.bench.rivals import Figure, Goal, Rival, Rivals
+from portfolio_kit.retrieval.documents import Documents
+
+from {{ cookiecutter.package_name }}.data.prepare import CORPUS, Dataset, read_split
 from {{ cookiecutter.package_name }}.params import Params
-from {{ cookiecutter.package_name }}.retrieval.documents import Documents
+from {{ cookiecutter.package_name }}.predictor import Manifest
+from {{ cookiecutter.package_name }}.project import PROJECT
 
 from . import large, parts
-from .results import Figure, Goal, Measured
 
-PATH = "/search"
 K = 10
 INDEX, BRUTE_FORCE = "index, {:,} documents", "brute force, {:,} documents"
 MOST = max(large.SIZES)
 COLD_START_SECONDS = 3
 SEARCH_TIMES = 0.1  # of brute force's, at most
-GOALS = (
-    Goal("p50", 1, None, at_most=15),
-    Goal("rate", 8, BRUTE_FORCE.format(MOST), at_least=1.3, server=INDEX.format(MOST)),
-)
-TOLERANCE = {"fp32": 0.5}  # the share of an answer that an index may miss; how often, `parts` says
-
-
-class Rival(NamedTuple):
-    """Another way to answer the same requests; it reads PORT from the environment."""
-
-    name: str
-    about: str
-    command: list[str]
-    folder: Path
 
 
 def bodies() -> list[str]:
@@ -46,17 +34,17 @@ def bodies() -> list[str]:
 def queries() -> list[str]:
     """Return the queries of the validation set, as the test set stays closed.
 
-    Where there are none, sentences of the documents take their place.
+    If there are none, sentences of the documents take their place.
     """
-    read_manifest(PROCESSED, made_by="data")
+    read_manifest(PROCESSED, Dataset, made_by="data")
     found = read_split("valid")["query"].unique().tolist()
     return found or large.sentences(Documents(PROCESSED / CORPUS))
 
 
 def rivals(params: Params, bench_python: Path) -> list[Rival]:
-    """Return an index and brute force for each size; what they serve is made if it is not there."""
-    mode = read_manifest(MODELS, made_by="train")["retrieval"]
-    command = [sys.executable, "-m", artifacts.__package__, "serve", "--set"]
+    """Return an index and brute force for each size; what they serve is made if it is missing."""
+    mode = read_manifest(MODELS, Manifest, made_by="train").retrieval
+    command = [sys.executable, "-m", PROJECT.package, "serve", "--set"]
     command.append(f"serve.retrieval={params.serve.retrieval or mode}")
     found = []
     for documents in large.SIZES:
@@ -83,7 +71,7 @@ def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
 
 
 def figures(measured: Measured, params: Params) -> Iterator[Figure]:
-    """Yield what more is promised: how soon many documents can be searched, and of the parts."""
+    """Yield the other promises: how soon many documents can be searched, and the parts' figures."""
     seconds = measured.cold_starts[INDEX.format(MOST)]
     yield Figure(
         f"first answer of a process with {MOST:,} documents",
@@ -96,3 +84,17 @@ def figures(measured: Measured, params: Params) -> Iterator[Figure]:
         models = large.folder(documents, params) / MODELS
         yield from parts.index(models, queries(), params, SEARCH_TIMES if documents == MOST else 1)
     yield parts.embedding(large.folder(MOST, params) / MODELS, params)
+
+
+RIVALS = Rivals(
+    path="/search",
+    bodies=bodies,
+    others=rivals,
+    goals=(
+        Goal("p50", 1, None, at_most=15),
+        Goal("rate", 8, BRUTE_FORCE.format(MOST), at_least=1.3, server=INDEX.format(MOST)),
+    ),
+    tolerance={"fp32": 0.5},  # the share of an answer that an index may miss; `parts` counts them
+    difference=difference,
+    figures=figures,
+)

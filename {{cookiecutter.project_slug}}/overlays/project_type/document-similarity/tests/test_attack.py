@@ -1,12 +1,17 @@
-"""ATT&CK for search: techniques to find, sentences to find them by, and no name that tells."""
+"""ATT&CK for search: techniques, sentences to find them by, and no name that reveals them."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
 
-from {{cookiecutter.package_name}} import artifacts
+from portfolio_kit import artifacts
+from portfolio_kit.artifacts import PROCESSED
+
 from {{cookiecutter.package_name}}.data import attack
+from {{cookiecutter.package_name}}.data.prepare import Dataset, read_split
+from {{cookiecutter.package_name}}.data.splits import SPLITS
 
 BEAR = {"type": "intrusion-set", "id": "intrusion-set--1", "name": "Grey Bear", "aliases": ["GB"]}
 TOOL = {"type": "malware", "id": "malware--1", "name": "Sniff", "x_mitre_aliases": ["Sniff Pro"]}
@@ -59,16 +64,16 @@ def read():
 
 @pytest.fixture
 def read_one(read):
-    """Read one sentence on a use of a technique; return the query that it becomes."""
+    """Read one sentence about a technique; return the query that it becomes."""
 
     def read_one(sentence, target=1):
-        [query] = read(uses(BEAR, target, sentence)).queries["query"]
+        [query] = read(uses(BEAR, target, sentence)).judged["query"]
         return query
 
     return read_one
 
 
-def test_techniques_in_force_are_the_documents(read):
+def test_current_techniques_are_the_documents(read):
     found = {one.id: one for one in read().documents}
     assert list(found) == ["T1001", "T1002"]
     assert found["T1001"].title == "File Listing"
@@ -83,11 +88,14 @@ def test_a_documents_text_has_no_citations_links_or_markup(read):
 
 def test_a_sentence_is_a_query_its_technique_relevant_and_its_actor_the_group(read):
     bundle = read(uses(TOOL, 1, "Sniff Pro walks through all folders.(Citation: B)"))
-    assert bundle.queries.to_dict("records") == [
-        {"query_id": "0", "query": "the actor walks through all folders.", "group": "Sniff"}
-    ]
-    assert bundle.judgements.to_dict("records") == [
-        {"query_id": "0", "document_id": "T1001", "relevance": 1}
+    assert bundle.judged.to_dict("records") == [
+        {
+            "query": "the actor walks through all folders.",
+            "group": "Sniff",
+            "document_id": "T1001",
+            "query_id": "0",
+            "relevance": 1,
+        }
     ]
     assert bundle.dropped == {"too_short": 0, "repeated": 0}
 
@@ -107,42 +115,42 @@ def test_a_sentence_is_a_query_its_technique_relevant_and_its_actor_the_group(re
     ],
     ids=["name", "any case", "part of a word", "identifiers", "no identifiers", "link"],
 )
-def test_what_gives_the_answer_away_is_taken_out(sentence, query, read_one):
+def test_what_reveals_the_answer_is_removed(sentence, query, read_one):
     assert read_one(sentence) == query
 
 
-def test_a_name_with_brackets_is_taken_out_too(read_one):
+def test_a_name_with_brackets_is_removed_as_well(read_one):
     assert read_one("It ran Unix Shell (sh) on each host.", target=2) == "It ran on each host."
 
 
-def test_the_same_sentence_on_several_techniques_is_one_query_with_all_of_them(read):
+def test_the_same_sentence_about_several_techniques_is_one_query(read):
     bundle = read(
         uses(BEAR, 1, "Grey Bear walks through folders."),
         uses(TOOL, 1, "It copies itself elsewhere."),
         uses(TOOL, 2, "Sniff walks through folders."),
         uses(BEAR, 2, "GB walks through folders."),
     )
-    assert bundle.queries["query"].tolist() == [
-        "the actor walks through folders.",
-        "It copies itself elsewhere.",
-    ]
-    judged = bundle.judgements.groupby("query_id")["document_id"].agg(list).to_dict()
-    assert judged == {"0": ["T1001", "T1002"], "1": ["T1001"]}
+    judged = bundle.judged.groupby(["query", "group"])["document_id"].agg(list).to_dict()
+    assert judged == {
+        ("the actor walks through folders.", "Grey Bear"): ["T1001", "T1002"],
+        ("It copies itself elsewhere.", "Sniff"): ["T1001"],
+    }
+    assert bundle.judged["query_id"].nunique() == 2
     assert bundle.dropped["repeated"] == 1
 
 
-def test_sentences_on_revoked_techniques_are_left_out(read):
+def test_sentences_about_revoked_techniques_are_left_out(read):
     bundle = read(
         uses(BEAR, 3, "It walks through all folders."),
         uses(BEAR, 4, "It walks through all folders."),
     )
-    assert bundle.queries.empty
+    assert bundle.judged.empty
     assert bundle.dropped == {"too_short": 0, "repeated": 0}
 
 
 def test_a_sentence_that_only_names_its_technique_is_left_out_and_counted(read):
     bundle = read(uses(BEAR, 1, "GB: T1001"), uses(BEAR, 1, "GB lists all files."))
-    assert bundle.queries["query"].tolist() == ["the actor lists all files."]
+    assert bundle.judged["query"].tolist() == ["the actor lists all files."]
     assert bundle.dropped == {"too_short": 1, "repeated": 0}
 
 
@@ -159,8 +167,6 @@ def bundle_of(count):
 
 
 def test_the_data_stage_reads_a_bundle_and_keeps_each_actor_on_one_side(run, configure):
-    from {{cookiecutter.package_name}}.data.prepare import SPLITS, read_split
-
     Path("attack.json").write_text(json.dumps(bundle_of(8)), encoding="utf-8")
     configure({"data.source": "attack.json", "data.near_duplicate_similarity": None})
     outcome = run("data")
@@ -168,10 +174,10 @@ def test_the_data_stage_reads_a_bundle_and_keeps_each_actor_on_one_side(run, con
     groups = [set(read_split(name)["group"]) for name in SPLITS]
     assert all(groups)
     assert sum(map(len, groups)) == len(set.union(*groups)) == 10
-    facts = artifacts.read_manifest(artifacts.PROCESSED, made_by="data")
-    assert sum(facts["rows"].values()) == 80
-    assert facts["documents"] == 2
-    assert facts["dropped"] == {"too_short": 0, "repeated": 0, "empty_documents": 0}
+    facts = artifacts.read_manifest(PROCESSED, Dataset, made_by="data")
+    assert sum(facts.rows.values()) == 80
+    assert facts.documents == 2
+    assert facts.dropped == {"too_short": 0, "repeated": 0, "empty_documents": 0}
 
 
 @pytest.mark.parametrize(
@@ -183,15 +189,34 @@ def test_the_data_stage_reads_a_bundle_and_keeps_each_actor_on_one_side(run, con
         ('{"type": "bundle", "objects": []}', None),
         (b"\xff\xfe", "can't decode byte 0xff"),
     ],
-    ids=["a list", "no JSON", "no STIX", "nothing in it", "not UTF-8"],
+    ids=["a list", "not JSON", "not STIX", "empty", "not UTF-8"],
 )
-def test_a_file_that_is_no_bundle_is_refused_in_a_plain_line(content, reason, refusal, configure):
+def test_a_file_that_is_not_a_bundle_is_rejected(content, reason, rejection, configure):
     content = content if isinstance(content, bytes) else content.encode()
     Path("attack.json").write_bytes(content)
     configure({"data.source": "attack.json"})
-    [line] = refusal("data")
+    [line] = rejection("data")
     if reason is None:
-        assert line == "error: data.source: there is no document with a text"
+        assert line == "error: data.source: no document has any text"
     else:
         assert line.startswith("error: data.source: attack.json cannot be parsed: ")
         assert reason in line
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_any_altered_bundle_is_read_or_rejected(seed, configure, run):
+    """Bytes are cut, replaced or doubled at random."""
+    content, chance = bytearray(json.dumps(bundle_of(3)).encode()), random.Random(seed)
+    for _ in range(chance.randint(1, 4)):
+        place, length = chance.randrange(len(content)), chance.choice([0, 1, 5, 40, 5_000])
+        piece = chance.choice([b"", b"null", b"\xff", b'"', b"{}", b"[", content[place:][:30]])
+        content[place : place + length] = piece
+    Path("attack.json").write_bytes(content)
+    configure({"data.source": "attack.json"})
+    outcome = run("data")
+    if outcome.code == 0:
+        artifacts.read_manifest(PROCESSED, Dataset, made_by="data")
+    else:
+        assert outcome.err.startswith("error: data.source: ")
+        assert len(outcome.err) < 600
+        assert not PROCESSED.exists()

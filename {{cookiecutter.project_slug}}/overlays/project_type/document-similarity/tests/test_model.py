@@ -1,14 +1,11 @@
-"""How searches behave, whatever the figures say: with the real encoder, as it comes."""
-
-import shutil
-from pathlib import Path
+"""How searches behave, whatever the metrics say: with the real encoder, not fine-tuned."""
 
 import numpy as np
 import pytest
-from type_fixtures import DATA
 
-from {{cookiecutter.package_name}}.retrieval.documents import Document
-from {{cookiecutter.package_name}}.serving.predictor import Predictor, Question
+from portfolio_kit.retrieval.documents import Document
+
+from {{cookiecutter.package_name}}.predictor import Predictor, Question
 
 PARAPHRASES = {
     "water keeps falling from the faucet in my kitchen": "tap",
@@ -19,28 +16,15 @@ PARAPHRASES = {
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory, configure, backbone, tracking_store):
-    """A project that has documents and no queries: its folder and its parameters."""
-    from {{cookiecutter.package_name}}.data import prepare
-    from {{cookiecutter.package_name}}.training import train
-
-    folder = tmp_path_factory.mktemp("served")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        Path("given").mkdir()
-        shutil.copy(DATA / "corpus.jsonl", "given")
-        changes = {"data.source": "given", "model.backbone": str(backbone), "model.max_tokens": 64}
-        params = configure(changes)
-        prepare.run(params)
-        train.run(params)
-    return folder, params
+def served(make, backbone):
+    """A project with documents, without queries, and with the real encoder."""
+    return make("served", backbone, is_judged=False, **{"model.max_tokens": 64})
 
 
 @pytest.fixture
-def predictor(served):
+def predictor(served, workspace):
     """The service, with changes of this test only."""
-    folder, params = served
-    return Predictor.load(folder / "models", params.serve)
+    return Predictor.load(served.models, served.params.serve)
 
 
 def search(predictor, query, k=3):
@@ -74,7 +58,7 @@ def test_an_added_document_is_found_by_other_words_than_its_own(predictor):
     assert search(predictor, query) == before
 
 
-def test_a_deleted_document_is_not_found_any_more(predictor):
+def test_a_deleted_document_is_no_longer_found(predictor):
     query, wanted = next(iter(PARAPHRASES.items()))
     assert wanted in search(predictor, query, k=40)
     predictor.collection.delete(wanted)
@@ -87,15 +71,15 @@ def test_a_replaced_document_is_found_by_its_new_text_alone(predictor):
     assert search(predictor, "water keeps falling from the faucet")[0] != "tap"
 
 
-def test_a_long_document_is_found_by_what_stands_at_its_end(predictor):
+def test_a_long_document_is_found_by_its_end(predictor):
     filler = "The minutes of the meeting were read and nobody had anything to add. " * 60
     add(predictor, Document("minutes", "", f"{filler} A volcano then spat lava over the town."))
     assert search(predictor, "an eruption of molten rock")[0] == "minutes"
 
 
-def test_answers_do_not_depend_on_what_else_is_asked(predictor):
-    queries = [*PARAPHRASES, "a much longer question, so that the batch has lengths of all kinds"]
-    together = predictor.embed(predictor.tokens(queries))
-    alone = np.concatenate([predictor.embed(predictor.tokens([query])) for query in queries])
+def test_answers_do_not_depend_on_other_queries_in_the_batch(predictor):
+    queries = [*PARAPHRASES, "a much longer question, so the batch has texts of all lengths"]
+    together = predictor.embed_queries(queries)
+    alone = np.concatenate([predictor.embed_queries([query]) for query in queries])
     assert np.abs(together - alone).max() < 1e-5
     assert search(predictor, queries[0]) == search(predictor, queries[0])

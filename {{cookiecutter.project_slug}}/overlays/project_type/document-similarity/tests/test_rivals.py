@@ -2,14 +2,19 @@
 
 import json
 import math
+import shutil
 
 import pytest
 from benchmarks import large, parts, rivals
-from benchmarks.server import FOLDER, Server
+
+from portfolio_kit.bench.environment import FOLDER
+from portfolio_kit.bench.server import Server
+from portfolio_kit.cli import main
+from portfolio_kit.errors import UserError
+from portfolio_kit.retrieval.documents import Documents
 
 from {{cookiecutter.package_name}}.data.prepare import read_split
-from {{cookiecutter.package_name}}.errors import UserError
-from {{cookiecutter.package_name}}.retrieval.documents import Documents
+from {{cookiecutter.package_name}}.project import PROJECT
 
 DOCUMENTS = 300
 
@@ -46,7 +51,7 @@ def test_without_queries_sentences_are_searched_for(given, run):
     assert rivals.queries() == ["It steeps.", "Leaves in water.", "Tea"]
 
 
-def test_a_large_corpus_is_made_of_the_sentences_there_are(workspace):
+def test_a_large_corpus_is_made_of_the_corpus_own_sentences(workspace):
     sentences = large.sentences(["One. Two!\nOne.", "三。四。", "word " * 100])
     assert sentences == sorted(["One.", "Two!", "三。", "四。", ("word " * large.WORDS).strip()])
     for name in ("first", "second"):
@@ -57,13 +62,24 @@ def test_a_large_corpus_is_made_of_the_sentences_there_are(workspace):
     assert len({one["text"] for one in records}) > 50
 
 
+def run_here(package, folder, settings, verb):
+    """Run a stage as `measure.run` does, but in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        shutil.copy("params.yaml", folder)
+        patch.chdir(folder)
+        options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+        assert main(PROJECT, [verb, *options]) == 0
+    return 1.0, 1
+
+
 @pytest.fixture(scope="module")
 def made(trained):
-    """The folder of a larger corpus, beside the trained model."""
+    """The folder of a larger corpus, next to the trained model."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(trained.folder)
         FOLDER.mkdir(parents=True, exist_ok=True)
         patch.setattr(large, "SIZES", (DOCUMENTS,))
+        patch.setattr(large.measure, "run", run_here)
         yield large.folder(DOCUMENTS, trained.params).resolve()
 
 
@@ -79,11 +95,11 @@ def test_a_large_corpus_is_made_once(made, trained, monkeypatch):
 
 
 @pytest.mark.parametrize("change", ["parameters", "documents", "half"])
-def test_a_large_corpus_of_another_origin_is_made_anew(made, trained, monkeypatch, change):
+def test_a_large_corpus_of_another_origin_is_made_again(made, trained, monkeypatch, change):
     monkeypatch.chdir(trained.folder)
     asked = []
     monkeypatch.setattr(large, "build", lambda *wanted: asked.append(wanted))
-    params, record = trained.params, made / large.MADE_FROM
+    params, record = trained.params, made / large.RECIPE
     before = record.read_bytes()
     if change == "parameters":
         index = params.index.model_copy(update={"connectivity": 8})
@@ -100,7 +116,7 @@ def test_index_and_brute_force_answer_alike(made, trained, monkeypatch):
     monkeypatch.setattr(large, "SIZES", (DOCUMENTS,))
     bodies, answers = rivals.bodies()[:5], []
     for rival in rivals.rivals(trained.params, "python"):
-        server = Server(**rival._asdict(), path=rivals.PATH)
+        server = Server(rival, rivals.RIVALS.path, {})
         try:
             server.start(bodies[0])
             answers.append([server.ask(body) for body in bodies])
@@ -108,7 +124,7 @@ def test_index_and_brute_force_answer_alike(made, trained, monkeypatch):
             server.stop()
     for ours, theirs in zip(*answers, strict=True):
         assert len(theirs["results"]) == rivals.K
-        assert rivals.difference(ours, theirs) <= rivals.TOLERANCE["fp32"]
+        assert rivals.difference(ours, theirs) <= rivals.RIVALS.tolerance["fp32"]
 
 
 def test_the_index_is_compared_with_exact_search(made, trained, monkeypatch):
@@ -121,12 +137,12 @@ def test_the_index_is_compared_with_exact_search(made, trained, monkeypatch):
     assert time.target == "at most 0.1 times"
 
 
-def test_texts_are_embedded_in_two_ways_with_the_same_weights(made, trained, monkeypatch):
+def test_both_ways_to_embed_use_the_same_weights(made, trained, monkeypatch):
     monkeypatch.chdir(trained.folder)
     monkeypatch.setattr(parts, "ROUNDS", 2)
     monkeypatch.setattr(parts, "TEXTS", 20)
     figure = parts.embedding(made / "models", trained.params)
     assert figure.value > 0
     assert figure.is_met == (figure.value >= 1.5)
-    with pytest.raises(UserError, match="not the same model"):  # for this one was trained
+    with pytest.raises(UserError, match="not the same model"):  # this one was trained
         parts.embedding(trained.folder / "models", trained.params)

@@ -1,4 +1,4 @@
-"""What the tests of a document search share: some documents and queries, a trained model."""
+"""What the tests of a document search share: a few documents and queries, a trained model."""
 
 import json
 import shutil
@@ -7,28 +7,18 @@ from types import SimpleNamespace
 
 import pytest
 
+from portfolio_kit.artifacts import MODELS
+
 pytest_plugins = ["encoder_fixtures"]
 
 DATA = Path(__file__).parent / "data"
 
-# "Either a query or a document's id" is not in the schema, and an Allow header names the methods of
-# one route only, where two share a path.
+EXAMPLES = 60  # of requests, for each of several routes
+# The schema cannot say "either a query or an id", nor that a document needs a title or a text. An
+# Allow header names the methods of only one route, if two share a path.
 EXCLUDED_CHECKS = ["positive_data_acceptance", "allow_header_conformance"]
 
-# How many requests are made up for each route, so that there are 2,000.
-CASES_OF_A_ROUTE = 700
-
-# What only training installs, beyond what it does for every type.
-TRAINING = "datasketch ir_measures qdrant_client transformers"
-
-# A request, and what its answer holds.
-QUESTION = ("/search", {"query": "My kitchen tap drips all night."})
-ANSWER = "'id': 'tap'"
-
-# What makes the example request take its time.
-SLOWLY = {"query": "a lamp over the door of the church " * 280, "k": 100}
-
-# Every knob that matters here, whatever params.yaml says today.
+# Every parameter that matters here, whatever params.yaml says today.
 SETTINGS = {
     "seed": 13,
     "data.source": str(DATA),
@@ -76,7 +66,7 @@ def records(name):
 
 @pytest.fixture(scope="session")
 def configure(write_params):
-    """Write a params.yaml that is about these documents, with changes, into the working folder."""
+    """Write a params.yaml for these documents, with changes, into the working directory."""
 
     def configure(changes=()):
         return write_params({**SETTINGS, **dict(changes)})
@@ -108,7 +98,8 @@ def judged():
 def given(configure):
     """Write a folder in the BEIR layout and a params.yaml that names it.
 
-    Documents and queries are records, judgements rows; a text is written as it is, None is no file.
+    Documents and queries are records, judgements rows; text is written as it is, None means no
+    file.
     """
 
     def given(documents=None, queries=None, train=None, dev=None, test=None, **changes):
@@ -131,16 +122,56 @@ def _write(path, content, as_line):
     if isinstance(content, list):
         content = "".join(f"{as_line(one)}\n" for one in content)
     if content is not None:
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        path.write_bytes(content.encode())
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory, configure, tiny_backbone, tracking_store):
+def exports():
+    """Export each set of weights once, which takes seconds: the same weights give the same file."""
+    from portfolio_kit import onnx_export
+
+    known, write = {}, onnx_export.write
+
+    def write_once(model, *arguments, path, **options):
+        values = model.state_dict().values()
+        key = hash(b"".join(value.numpy(force=True).tobytes() for value in values))
+        if key not in known:
+            write(model, *arguments, path=path, **options)
+            known[key] = path.read_bytes()
+        path.write_bytes(known[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx_export, "write", write_once)
+        yield
+
+
+@pytest.fixture(scope="session")
+def make(tmp_path_factory, configure, tracking_store, exports):
+    """Run `data` and `train` in a new folder, with or without queries; return the project."""
+    from {{cookiecutter.package_name}}.data.prepare import prepare
+    from {{cookiecutter.package_name}}.training.train import train
+
+    def make(name, backbone, is_judged=True, **changes):
+        folder = tmp_path_factory.mktemp(name)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            if not is_judged:
+                Path("given").mkdir()
+                shutil.copy(DATA / "corpus.jsonl", "given")
+                changes["data.source"] = "given"
+            params = configure({"model.backbone": str(backbone), **changes})
+            prepare(params)
+            train(params)
+        return SimpleNamespace(folder=folder, models=folder / MODELS, params=params)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained(make, tiny_backbone):
     """A project after `data` and `train` on these documents: its folder, parameters and model."""
-    from {{cookiecutter.package_name}}.data import prepare
     from {{cookiecutter.package_name}}.training import train
 
-    folder = tmp_path_factory.mktemp("trained")
     exported = []
 
     def export(*arguments):
@@ -148,122 +179,24 @@ def trained(tmp_path_factory, configure, tiny_backbone, tracking_store):
         return train_export(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
         train_export = train.export
         patch.setattr(train, "export", export)
-        params = configure({"model.backbone": str(tiny_backbone)})
-        prepare.run(params)
-        train.run(params)
-    return SimpleNamespace(folder=folder, params=params, model=exported[0], exported=exported)
+        project = make("trained", tiny_backbone)
+    project.model = exported[0]
+    return project
 
 
 @pytest.fixture(scope="session")
 def predictor(trained):
     """The exported model, loaded as the API loads it, with the documents as they were trained."""
-    from {{cookiecutter.package_name}}.serving.predictor import Predictor
+    from {{cookiecutter.package_name}}.predictor import Predictor
 
     settings = trained.params.serve.model_copy(update={"changes": None})
-    return Predictor.load(trained.folder / "models", settings)
+    return Predictor.load(trained.models, settings)
 
 
 @pytest.fixture(scope="session")
-def unjudged(tmp_path_factory, configure, tiny_backbone, tracking_store):
+def unjudged(make, tiny_backbone):
     """A project after `data` and `train` on the documents alone, with a graph for its index."""
-    from {{cookiecutter.package_name}}.data import prepare
-    from {{cookiecutter.package_name}}.training import train
-
-    folder = tmp_path_factory.mktemp("unjudged")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        (folder / "given").mkdir()
-        shutil.copy(DATA / "corpus.jsonl", "given")
-        changes = {"data.source": "given", "index.exact_below": 0, "serve.retrieval": None}
-        params = configure({"model.backbone": str(tiny_backbone), **changes})
-        prepare.run(params)
-        train.run(params)
-    return SimpleNamespace(folder=folder, params=params)
-
-
-@pytest.fixture
-def example_model():
-    """What the model card says of training, as `train` writes it."""
-    settings = {"exact_below": 20_000, "storage": "f16", "expansion_search": 64}
-    return {
-        "project_type": "document-similarity",
-        "backbone": "encoder",
-        "is_fine_tuned": True,
-        "max_tokens": 128,
-        "overlap_tokens": 32,
-        "documents": 637,
-        "validation": {"epoch": 2, "loss": 1.31, "mrr": 0.71},
-        "precision": "fp32",
-        "onnx": {"max_difference": 1.2e-6},
-        "index": {"kind": "exact", "settings": settings, "passages": 1671},
-        "retrieval": "dense",
-        "validation_ndcg_at_10": {"dense": 0.7012, "bm25": 0.4321, "hybrid": 0.6543},
-    }
-
-
-@pytest.fixture
-def example_metrics():
-    """Made-up results, as `evaluate` writes them."""
-    dense = {
-        "ndcg_at_10": 0.71239,
-        "mrr_at_10": 0.70051,
-        "recall_at_10": 0.8449,
-        "recall_at_100": 0.9612,
-    }
-    bm25 = {
-        "ndcg_at_10": 0.4412,
-        "mrr_at_10": 0.4203,
-        "recall_at_10": 0.5534,
-        "recall_at_100": 0.7745,
-    }
-    encoder = {
-        "ndcg_at_10": 0.5567,
-        "mrr_at_10": 0.5345,
-        "recall_at_10": 0.6789,
-        "recall_at_100": 0.8891,
-    }
-    hybrid = {name: value - 0.02 for name, value in dense.items()}
-    versus_bm25 = {"difference": 0.27119, "interval_95": [0.2512, 0.2911]}
-    versus_encoder = {"difference": 0.15569, "interval_95": [0.1411, 0.1702]}
-    return {
-        "project_type": "document-similarity",
-        "model_version": "0123456789ab",
-        "data": {"sha256": "d" * 64, "rows": {"train": 8596, "valid": 1149, "test": 2618}},
-        "model": {**dense, "index_recall_at_10": 1.0},
-        "baselines": {"BM25": bm25, "encoder as it comes": encoder},
-        "intervals_95": {
-            "ndcg_at_10": [0.6981, 0.7264],
-            "mrr_at_10": [0.6852, 0.7161],
-            "recall_at_10": [0.8301, 0.8593],
-            "recall_at_100": [0.9533, 0.9687],
-        },
-        "versus_best_baseline": {
-            "baseline": "encoder as it comes",
-            "metric": "ndcg_at_10",
-            **versus_encoder,
-        },
-        "versus": {"BM25": versus_bm25, "encoder as it comes": versus_encoder},
-        "retrieval": {
-            "served": "dense",
-            "chosen_by": "the validation queries",
-            "dense": dense,
-            "bm25": bm25,
-            "hybrid": hybrid,
-        },
-        "slices": {
-            "1 to 9 words": {"queries": 40, "ndcg_at_10": 0.69, "interval_95": [0.61, 0.77]}
-        },
-        "index": {
-            "kind": "exact",
-            "passages": 1671,
-            "recall_at_10": 1.0,
-            "curve": [{"expansion_search": 16, "recall_at_10": 0.97, "p50_ms": 0.05}],
-            "p50_ms": 0.31,
-            "exact_p50_ms": 0.3,
-        },
-        "train_seconds": 61.4,
-        "peak_memory_mb": 1234.5,
-    }
+    changes = {"index.exact_below": 0, "serve.retrieval": None}
+    return make("unjudged", tiny_backbone, is_judged=False, **changes)

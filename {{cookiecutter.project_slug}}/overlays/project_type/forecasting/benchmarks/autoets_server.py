@@ -1,7 +1,7 @@
-"""No model, but exponential smoothing that is chosen and fitted in each request.
+"""No trained model: exponential smoothing, chosen and fitted in each request.
 
-PORT=8002 python benchmarks/autoets_server.py SEASON_LENGTH, of at most 24 steps: AutoETS takes
-longer seasons for none
+PORT=8002 python benchmarks/autoets_server.py SEASON_LENGTH, of at most 24 steps: AutoETS ignores
+longer seasons
 """
 
 import os

@@ -1,7 +1,7 @@
-"""Measures whether the data stage takes more rows in stride: python -m benchmarks.prepare.
+"""Measures the data stage on many rows: python -m benchmarks.prepare.
 
 Prepares 100,000 and 1,000,000 made-up rows: hourly series of 10,000 steps each, with a covariate of
-either kind, in no order. Takes about half a minute; needs 2 GB of memory.
+either kind, in random order. Takes about half a minute; needs 2 GB of memory.
 """
 
 from pathlib import Path
@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import measure
+from portfolio_kit.bench import measure
 
-ROWS_A_SERIES = 10_000
+from {{ cookiecutter.package_name }}.project import PROJECT
+
+ROWS_PER_SERIES = 10_000
 SETTINGS = {
     "data.sha256": "null",
     "data.id_column": "dock",
@@ -29,16 +31,16 @@ SETTINGS = {
 
 
 def main() -> None:
-    measure.prepare(write_rows, SETTINGS)
+    measure.prepare(PROJECT.package, write_rows, SETTINGS)
 
 
 def write_rows(path: Path, rows: int) -> None:
     """Write a CSV file with the columns dock, time, hires, rain and event, the same each time."""
     chance = np.random.default_rng(1)
-    hour = np.arange(rows) % ROWS_A_SERIES
+    hour = np.arange(rows) % ROWS_PER_SERIES
     table = pd.DataFrame(
         {
-            "dock": [f"dock {number}" for number in np.arange(rows) // ROWS_A_SERIES],
+            "dock": [f"dock {number}" for number in np.arange(rows) // ROWS_PER_SERIES],
             "time": pd.Timestamp("2023-01-01") + pd.to_timedelta(hour, unit="h"),
             "hires": chance.poisson(50 + 30 * np.sin(2 * np.pi * hour / 24)),
             "rain": chance.gamma(0.5, 2.0, rows).round(1),

@@ -1,28 +1,31 @@
-"""What may happen to the series that are sent, to see whether `monitor` notices."""
+"""Checks that `monitor` notices changed series: python -m benchmarks.shifts, in about a minute."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
 import numpy as np
 
-from {{ cookiecutter.package_name }}.artifacts import PROCESSED, read_manifest
-from {{ cookiecutter.package_name }}.data.prepare import read_series
-from {{ cookiecutter.package_name }}.evaluation.rolling import origins, spread
-from {{ cookiecutter.package_name }}.features import Shape, Windows
+from portfolio_kit.artifacts import PROCESSED, read_manifest
+from portfolio_kit.bench import drift
+from portfolio_kit.timegrid.series import Question
+
+from {{ cookiecutter.package_name }}.data.prepare import Dataset, read_series
+from {{ cookiecutter.package_name }}.data.rolling import origins
+from {{ cookiecutter.package_name }}.features import Windows
 from {{ cookiecutter.package_name }}.params import Params
-from {{ cookiecutter.package_name }}.serving.predictor import Predictor, Question, questions_of
+from {{ cookiecutter.package_name }}.predictor import Predictor, questions_of
+from {{ cookiecutter.package_name }}.project import PROJECT
 
 MOST = 1_200  # windows
 
 
 def inputs(params: Params) -> list[Question]:
     """Return windows of the validation block, evenly spread."""
-    data = read_manifest(PROCESSED, made_by="data")
-    shape = Shape(**data["shape"])
-    windows = Windows(read_series(shape, "train", "valid"), shape)
-    start, end = (np.datetime64(data["starts"][name], "s") for name in ("valid", "test"))
-    return questions_of(windows, *spread(origins(windows, start, end), MOST))
+    data = read_manifest(PROCESSED, Dataset, made_by="data")
+    windows = Windows(read_series(data.shape, "train", "valid"), data.shape)
+    return questions_of(windows, origins(windows, *data.boundaries).spread(MOST))
 
 
 def answers(predictor: Predictor, questions: list[Question]) -> list[np.ndarray]:
@@ -30,7 +33,7 @@ def answers(predictor: Predictor, questions: list[Question]) -> list[np.ndarray]
     return predictor.answer_many(questions)
 
 
-def changed(change: Callable[[np.ndarray, Random], np.ndarray]) -> Callable:
+def changed(change: Callable[[np.ndarray, Random], np.ndarray]) -> drift.Shift:
     """Return a function that changes the values of each series."""
 
     def all_changed(questions: list[Question], random: Random) -> list[Question]:
@@ -43,19 +46,19 @@ def changed(change: Callable[[np.ndarray, Random], np.ndarray]) -> Callable:
 
 
 def higher(y: np.ndarray, random: Random) -> np.ndarray:
-    """Return half as much again."""
+    """Return values that are half as much again."""
     return 1.5 * y
 
 
 def noisy(y: np.ndarray, random: Random) -> np.ndarray:
-    """Return values that are off by a third or so, each for itself."""
+    """Return values that are off by about 40%, each by itself."""
     return y * np.random.default_rng(random.randrange(2**32)).lognormal(0, 0.4, len(y))
 
 
 def stuck(y: np.ndarray, random: Random) -> np.ndarray:
     """Return a sensor that has repeated one value for the last tenth of the time."""
-    stuck = len(y) // 10
-    return np.concatenate([y[:-stuck], np.repeat(y[-stuck], stuck)])
+    count = len(y) // 10
+    return np.concatenate([y[:-count], np.repeat(y[-count], count)])
 
 
 SHIFTS = {
@@ -63,3 +66,6 @@ SHIFTS = {
     "each value off by about 40%": changed(noisy),
     "one value repeated at the end": changed(stuck),
 }
+
+if __name__ == "__main__":
+    sys.exit(drift.bench(PROJECT, inputs, answers, SHIFTS))

@@ -1,9 +1,8 @@
 """The same model served as most tutorials do it: FastAPI, a plain route, pandas and torch.
 
-PORT=8001 python benchmarks/torch_server.py MODEL, as JSON the section `model` of params.yaml
+PORT=8001 python benchmarks/torch_server.py MODEL, the section `model` of params.yaml as JSON
 """
 
-import json
 import os
 import sys
 from datetime import datetime
@@ -18,16 +17,17 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load_file
 
-from {{ cookiecutter.package_name }}.features import Inputs, Series, Shape, Windows
+from portfolio_kit.timegrid.series import Series
+
+from {{ cookiecutter.package_name }}.features import LEVELS, Inputs, Windows
 from {{ cookiecutter.package_name }}.params import Model
-from {{ cookiecutter.package_name }}.timegrid import parse_freq
+from {{ cookiecutter.package_name }}.predictor import Manifest
 from {{ cookiecutter.package_name }}.training.export import Served
 from {{ cookiecutter.package_name }}.training.model import Forecaster
 
-MANIFEST = json.loads(Path("models/manifest.json").read_text(encoding="utf-8"))
-SHAPE = Shape(**MANIFEST["shape"])
-STEP = pd.Timedelta(parse_freq(SHAPE.freq))
-QUANTILES = ["lo_95", "lo_80", "y_hat", "hi_80", "hi_95"]
+MANIFEST = Manifest.model_validate_json(Path("models/manifest.json").read_bytes())
+SHAPE = MANIFEST.shape
+STEP = pd.Timedelta(SHAPE.step)
 
 
 def load_model() -> Served:
@@ -38,9 +38,8 @@ def load_model() -> Served:
         np.zeros((2, SHAPE.horizon, len(weights["forecaster.steps_mean"])), np.float32),
     )
     settings = Model.model_validate_json(sys.argv[1])
-    forecaster = Forecaster(SHAPE, inputs, settings, 0.0, MANIFEST["positive"])
-    margins = np.zeros(len(QUANTILES), np.float32)
-    model = Served(forecaster, margins, MANIFEST["nonnegative"])
+    forecaster = Forecaster(SHAPE, inputs, settings, 0.0, MANIFEST.positive)
+    model = Served(forecaster, MANIFEST.margins, MANIFEST.nonnegative)
     model.load_state_dict(weights)
     return model.eval()
 
@@ -81,13 +80,13 @@ def forecast(body: ForecastRequest) -> dict[str, Any]:
     inputs = Windows([series], SHAPE).inputs(np.array([0]), np.array([known]))
     with torch.no_grad():
         quantiles = model(*map(torch.from_numpy, inputs))[0]
-    answer = pd.DataFrame(quantiles.numpy(), columns=QUANTILES)
+    answer = pd.DataFrame(quantiles.numpy(), columns=list(LEVELS))
     first = table["ds"].iloc[known - 1] + STEP
     moments = pd.date_range(first, periods=SHAPE.horizon, freq=STEP)
     answer.insert(0, "ds", [moment.isoformat() for moment in moments])
     answer.insert(0, "unique_id", series.name)
     return {
-        "model_version": MANIFEST["version"],
+        "model_version": MANIFEST.version,
         "forecast": answer.head(body.h).to_dict("records"),
         "warning": None,
     }

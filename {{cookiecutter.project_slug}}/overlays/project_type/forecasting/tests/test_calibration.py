@@ -1,12 +1,11 @@
-"""Intervals that cover as much as they say."""
+"""Intervals that cover as much as they promise."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from {{cookiecutter.package_name}}.training.calibration import margins
-
-LEVELS = np.array([0.025, 0.1, 0.5, 0.9, 0.975])
+from {{cookiecutter.package_name}}.features import LEVELS
+from {{cookiecutter.package_name}}.training.calibration import fit_margins
 
 
 def inside(y, quantiles, level):
@@ -18,8 +17,9 @@ def inside(y, quantiles, level):
 def test_new_values_are_covered_as_promised(factor):
     random = np.random.default_rng(2)
     old, new = random.normal(size=(2, 3000, 4))
-    quantiles = np.broadcast_to(factor * stats.norm.ppf(LEVELS), (3000, 4, 5))
-    moved = quantiles + margins(old, np.ones_like(old, bool), quantiles)
+    normal = stats.norm.ppf(list(LEVELS.values()))
+    quantiles = np.broadcast_to(factor * normal, (3000, 4, 5))
+    moved = quantiles + fit_margins(old, np.ones_like(old, bool), quantiles)
     assert inside(new, moved, 80) == pytest.approx(0.80, abs=0.01)
     assert inside(new, moved, 95) == pytest.approx(0.95, abs=0.01)
     assert (moved[:, :, 2] == quantiles[:, :, 2]).all()
@@ -28,12 +28,11 @@ def test_new_values_are_covered_as_promised(factor):
 def test_the_margin_is_the_smallest_that_covers_enough():
     random = np.random.default_rng(4)
     y, quantiles = random.normal(size=(9, 11)), np.zeros((9, 11, 5))
-    widths = margins(y, np.ones_like(y, bool), quantiles)
+    margins = fit_margins(y, np.ones_like(y, bool), quantiles)
     # Of 99 values, the 80th and the 95th: ceil(100 * level).
     distances = np.sort(np.abs(y), axis=None)
-    assert widths == pytest.approx(
-        [-distances[94], -distances[79], 0, distances[79], distances[94]]
-    )
+    outer, inner = distances[94], distances[79]
+    assert margins == pytest.approx([-outer, -inner, 0, inner, outer])
 
 
 def test_values_that_were_filled_in_do_not_count():
@@ -41,7 +40,5 @@ def test_values_that_were_filled_in_do_not_count():
     y, quantiles = random.normal(size=(50, 4)), np.zeros((50, 4, 5))
     observed = random.random((50, 4)) < 0.5
     spoilt = np.where(observed, y, 1e6)
-    kept = margins(
-        y[observed][:, None], np.ones((observed.sum(), 1), bool), quantiles[observed][:, None]
-    )
-    assert margins(spoilt, observed, quantiles) == pytest.approx(kept)
+    kept = y[observed][:, None], np.ones((observed.sum(), 1), bool), quantiles[observed][:, None]
+    assert fit_margins(spoilt, observed, quantiles) == pytest.approx(fit_margins(*kept))

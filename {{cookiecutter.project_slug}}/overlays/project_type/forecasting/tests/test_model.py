@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from {{cookiecutter.package_name}} import artifacts
-from {{cookiecutter.package_name}}.data.prepare import HISTORY, read_series
-from {{cookiecutter.package_name}}.errors import UserError
+from portfolio_kit import artifacts
+from portfolio_kit.errors import UserError
+from portfolio_kit.timegrid.series import Question
+
+from {{cookiecutter.package_name}}.data.prepare import HISTORY, Dataset, read_series
 from {{cookiecutter.package_name}}.features import Windows
-from {{cookiecutter.package_name}}.serving.predictor import Question
 from {{cookiecutter.package_name}}.training import export
 
 
@@ -48,7 +49,7 @@ def test_a_repeated_season_is_forecast_as_itself(series, ahead, predictor):
     assert error < 0.1
 
 
-def test_a_jump_of_the_last_hours_lifts_the_next_ones_most(series, ahead):
+def test_a_jump_in_the_last_hours_lifts_the_next_ones_most(series, ahead):
     jumped = series.y.copy()
     jumped[-6:] *= 1.5
     lift = ahead(replace(series, y=jumped))[:, 2] - ahead(series)[:, 2]
@@ -67,14 +68,14 @@ def test_quantiles_never_cross_nor_fall_below_zero(series, ahead):
 
 
 @pytest.mark.parametrize("constant", [0.0, 1.0, 1e6])
-def test_a_series_that_never_changes_is_answered(constant, series, ahead):
+def test_a_constant_series_is_answered(constant, series, ahead):
     quantiles = ahead(replace(series, y=np.full_like(series.y, constant)))
     assert np.isfinite(quantiles).all()
     assert quantiles[:, 2] == pytest.approx(constant, rel=0.5, abs=1e-6)
 
 
 def test_shuffled_future_covariates_hurt(trained, predictor, monkeypatch):
-    """What is known in advance matters: in another order, the forecasts are worse."""
+    """Covariates that are known in advance matter: in another order, forecasts get worse."""
     monkeypatch.chdir(trained.folder)
     [whole] = read_series(predictor.shape, "train", "valid", "test")
     order = np.random.default_rng(1).permutation(len(whole.future))
@@ -100,16 +101,11 @@ def test_a_batch_is_answered_as_each_series_alone(series, predictor):
         np.testing.assert_allclose(answer, predictor.answer([question])[0], rtol=1e-4)
 
 
-def test_beyond_the_horizon_it_goes_on_from_its_own_forecast(series, ahead, predictor):
+def test_beyond_the_horizon_it_continues_from_its_own_forecast(series, ahead, predictor):
     horizon = predictor.shape.horizon
     far, near = ahead(series, 2 * horizon), ahead(series)
     np.testing.assert_allclose(far[:horizon], near, rtol=1e-5)
-    grown = replace(
-        series,
-        y=np.concatenate([series.y, near[:, 2]]),
-        past=np.concatenate([series.past, np.repeat(series.past[-1:], horizon, axis=0)]),
-        observed=np.ones(len(series.y) + horizon, bool),
-    )
+    grown = series.longer(near[:, 2])
     np.testing.assert_allclose(far[horizon:], ahead(grown), rtol=1e-4)
 
 
@@ -118,18 +114,22 @@ def test_the_exported_model_computes_what_torch_computes(trained, predictor, mon
     windows = Windows(read_series(predictor.shape, "train", "valid"), predictor.shape)
     at = np.arange(predictor.shape.history, predictor.shape.history + 100)
     inputs = windows.inputs(np.zeros_like(at), at)
-    facts = predictor.manifest
-    margins = np.array(facts["margins"], np.float32)
-    served = export.Served(trained.model, margins, facts["nonnegative"]).eval()
+    manifest = predictor.manifest
+    served = export.Served(trained.model, manifest.margins, manifest.nonnegative).eval()
     with torch.no_grad():
         expected = served(*map(torch.from_numpy, inputs)).numpy()
     np.testing.assert_allclose(predictor.quantiles(inputs), expected, rtol=1e-4, atol=1e-3)
 
 
-def test_an_export_that_computes_something_else_is_refused(trained, monkeypatch):
+def test_an_export_that_computes_something_else_is_rejected(trained, monkeypatch):
     shutil.copytree(trained.folder, "copy")
     monkeypatch.chdir("copy")
     before = {path: path.read_bytes() for path in artifacts.MODELS.iterdir()}
+    # The same weights give the same graph, so it is not traced again.
+    written = trained.folder / "models" / "model.onnx"
+    monkeypatch.setattr(
+        export.onnx_export, "write", lambda *_, path, **options: shutil.copyfile(written, path)
+    )
     monkeypatch.setattr(
         export.Predictor, "quantiles", lambda self, inputs: inputs.history[:, :1, None]
     )
@@ -138,28 +138,37 @@ def test_an_export_that_computes_something_else_is_refused(trained, monkeypatch)
     assert {path: path.read_bytes() for path in artifacts.MODELS.iterdir()} == before
 
 
-def test_the_manifest_says_what_the_model_is_made_of(trained, predictor):
-    facts = predictor.manifest
-    data = json.loads((trained.folder / "data/processed/manifest.json").read_text("utf-8"))
-    assert facts["shape"] == data["shape"]
-    assert facts["splits"] == data["files"]
-    assert facts["files"]["model.onnx"].startswith(facts["version"])
-    assert facts["files"][HISTORY] == data["files"][HISTORY]
-    assert facts["windows"]["train"] > facts["windows"]["valid"] > 0
-    assert facts["train_seconds"] > 0
+def test_many_questions_are_answered_as_few(series, predictor, monkeypatch):
+    monkeypatch.setattr("{{cookiecutter.package_name}}.predictor.BATCH_SIZE", 4)
+    horizon = predictor.shape.horizon
+    questions = [Question(replace(series, y=series.y * n), horizon, horizon) for n in range(1, 11)]
+    found = predictor.answer_many(questions)
+    np.testing.assert_allclose(found, predictor.answer(questions), rtol=1e-4)
+
+
+def test_the_manifest_records_where_the_model_comes_from(trained, predictor):
+    model = predictor.manifest
+    data = artifacts.read_manifest(trained.folder / "data/processed", Dataset, made_by="data")
+    assert model.shape == data.shape
+    assert model.splits == data.files
+    assert model.files["model.onnx"].startswith(model.version)
+    assert model.files[HISTORY] == data.files[HISTORY]
+    assert model.windows["train"] > model.windows["valid"] > 0
+    assert model.max_difference < export.MAX_DIFFERENCE
+    assert model.train_seconds > 0
 
 
 def test_training_leaves_nothing_half_done(trained):
     assert not (trained.folder / ".cache/checkpoint.safetensors").exists()
     assert not (trained.folder / ".cache/export").exists()
     names = {path.name for path in (trained.folder / "models").iterdir()}
-    assert names == {"manifest.json", *export.FILES}
+    assert names == {"manifest.json", "model.onnx", HISTORY, "reference.csv"}
 
 
-def test_data_of_other_parameters_is_not_trained_on(trained, configure, refusal, monkeypatch):
+def test_data_of_other_parameters_is_not_trained_on(trained, rejection, monkeypatch):
     monkeypatch.chdir(trained.folder)
-    [line] = refusal("train", "--set", "horizon=5")
-    assert "run data again" in line
+    [line] = rejection("train", "--set", "horizon=5")
+    assert "run `make data` again" in line
 
 
 def test_the_predict_verb_prints_a_forecast_of_a_stored_series(trained, run, monkeypatch, series):
@@ -168,10 +177,10 @@ def test_the_predict_verb_prints_a_forecast_of_a_stored_series(trained, run, mon
     assert [set(row) for row in rows] == [{"ds", "y_hat", "lo_80", "hi_80", "lo_95", "hi_95"}] * 12
 
 
-def test_the_predict_verb_refuses_a_series_that_is_not_stored(
-    trained, refusal, monkeypatch, series
+def test_the_predict_verb_rejects_a_series_that_is_not_stored(
+    trained, rejection, monkeypatch, series
 ):
     monkeypatch.chdir(trained.folder)
-    [line] = refusal("predict", "nowhere")
+    [line] = rejection("predict", "nowhere")
     assert "'nowhere'" in line
     assert series.name in line

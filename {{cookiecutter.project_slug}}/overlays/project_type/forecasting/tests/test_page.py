@@ -1,4 +1,4 @@
-"""The page in a real browser: what it draws, says and refuses, by mouse, keyboard and phone."""
+"""The page in a real browser: what it draws, says and rejects, by mouse, keyboard and phone."""
 
 import re
 
@@ -48,12 +48,12 @@ def numbers(text):
 
 
 def read(page, name):
-    """Return the numbers that stand beside the legend."""
+    """Return the numbers next to the legend."""
     return numbers(page.locator(f"#readout .{name} dd").text_content())
 
 
 def like(*values, scale=None):
-    """About these: the page shows three digits of the largest in its chart."""
+    """About these values: the page shows three digits of the largest in its chart."""
     return pytest.approx(list(values), abs=(scale or max(map(abs, values))) / 50)
 
 
@@ -161,17 +161,17 @@ def test_a_finger_reads_the_values_and_they_stay(open_page):
     assert read(page, "actual")
 
 
-@pytest.mark.parametrize("mark", [",", ";", "\t"])
-def test_the_stored_history_pasted_goes_on_the_same(mark, open_page):
+def test_the_stored_history_pasted_gives_the_same_forecast(open_page):
     page = open_page()
     history = stored(page)["history"]
-    sent = ask(page, csv(history, mark))
-    assert sent["history"] == history
-    drawn(page)
-    expect_table(page, forecast(page))
+    for mark in (",", ";", "\t"):
+        sent = ask(page, csv(history, mark))
+        assert sent["history"] == history
+        drawn(page)
+        expect_table(page, forecast(page))
 
 
-def test_the_stored_history_can_be_filled_in_and_goes_on_the_same(open_page):
+def test_the_stored_history_filled_in_gives_the_same_forecast(open_page):
     page = open_page()
     drawn(page)
     page.get_by_role("button", name="Fill in").click()
@@ -185,7 +185,7 @@ def test_the_stored_history_can_be_filled_in_and_goes_on_the_same(open_page):
     expect_table(page, forecast(page))
 
 
-def test_another_history_goes_on_otherwise(open_page):
+def test_another_history_gives_another_forecast(open_page):
     page = open_page()
     higher = [{**row, "y": 3 * row["y"] + 100} for row in stored(page)["history"]]
     ask(page, csv(higher))
@@ -203,39 +203,40 @@ def test_quotes_and_decimal_commas_are_read(open_page):
     assert sent["history"] == [row]
 
 
-@pytest.mark.parametrize(
-    ("history", "words"),
-    [
-        ("garbage", "Line 1 .*header.* ds is missing"),
-        ("ds,value\n2024-01-01,1", "Line 1 .*header.* y is missing"),
-        ("\nds,y\n", "Nothing follows the header in line 2"),
-        ("ds,y\n2024-01-01,1\n\n2024-01-02,1,2", "Line 4 has 3 values; the header names 2"),
-        ("ds,y\n2024-01-01,1\n2024-01-02,", "Line 3: y is “”, not a number"),
-        ("ds,y\nyesterday,1", "Line 2: ds is “yesterday”, not a time"),
-        ('ds,y\n"2024-01-01,1', "Line 2: a quote is opened"),
-        (f"ds,y\n2024-01-01,{MARKUP * 50}", "Line 2: y is “<img"),
-    ],
-)
-def test_what_is_no_csv_is_said_by_line(history, words, open_page):
+INVALID = {
+    "garbage": "Line 1 .*header.* ds is missing",
+    "ds,value\n2024-01-01,1": "Line 1 .*header.* y is missing",
+    "\nds,y\n": "Nothing follows the header in line 2",
+    "ds,y\n2024-01-01,1\n\n2024-01-02,1,2": "Line 4 has 3 values; the header names 2",
+    "ds,y\n2024-01-01,1\n2024-01-02,": "Line 3: y is “”, not a number",
+    "ds,y\nyesterday,1": "Line 2: ds is “yesterday”, not a time",
+    'ds,y\n"2024-01-01,1': "Line 2: a quote is opened",
+    f"ds,y\n2024-01-01,{MARKUP * 50}": "Line 2: y is “<img",
+}
+
+
+def test_an_invalid_csv_is_explained_by_line(open_page):
     page = open_page()
     drawn(page)
-    page.get_by_label("Paste a history").fill(history)
-    page.keyboard.press("Control+Enter")
-    expect(page.get_by_role("alert")).to_have_text(re.compile(words))
-    expect(page.get_by_role("alert")).to_be_in_viewport()
-    expect(page.locator("#chart")).to_be_hidden()
-    expect(page.locator("img, b")).to_have_count(0)
-    page.get_by_label("Paste a history").fill("")
-    page.keyboard.press("Control+Enter")
-    drawn(page)
-    expect(page.get_by_role("alert")).to_be_empty()
+    alert, box = page.get_by_role("alert"), page.get_by_label("Paste a history")
+    for history, words in INVALID.items():
+        box.fill(history)
+        page.keyboard.press("Control+Enter")
+        expect(alert).to_have_text(re.compile(words))
+        expect(alert).to_be_in_viewport()
+        expect(page.locator("#chart")).to_be_hidden()
+        expect(page.locator("img, b")).to_have_count(0)
+        box.fill("")
+        page.keyboard.press("Control+Enter")
+        drawn(page)
+        expect(alert).to_be_empty()
 
 
-def test_a_missing_row_is_named_in_the_words_of_the_service(open_page):
+def test_a_missing_row_is_explained_in_the_words_of_the_service(open_page):
     page = open_page()
     history = stored(page)["history"]
     ask(page, csv([*history[:5], *history[6:]]))
-    expect(page.get_by_role("alert")).to_contain_text("history.5.ds: leaves out 1 step of h")
+    expect(page.get_by_role("alert")).to_contain_text("history.5.ds: skips 1 step of h")
     expect(page.locator("#answer")).to_be_empty()
 
 
@@ -249,7 +250,7 @@ def test_as_many_steps_as_asked_for_and_a_warning_beyond_the_horizon(open_page):
         expect(beyond).to_have_count(int(steps > horizon))
 
 
-def test_of_several_series_one_is_drawn(open_page):
+def test_one_of_several_series_is_drawn(open_page):
     page = open_page()
     history = stored(page)["history"]
     others = [{**row, "y": row["y"] / 2} for row in history]
@@ -269,7 +270,7 @@ def test_of_several_series_one_is_drawn(open_page):
 
 def test_a_stored_series_is_drawn_after_its_own_history(open_page):
     page = open_page()
-    drawn(page)  # what the page asks by itself goes to the real service
+    drawn(page)  # the first answer comes from the real service
     answer = page.request.post("/forecast", data={}).json()
     names = ["north & east", "south"]
     answer["forecast"] = [
@@ -316,21 +317,21 @@ def test_markup_is_shown_as_text(open_page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("state", ["drawn", "read", "refused"])
-def test_axe_finds_nothing_that_keeps_anybody_out(state, scheme, open_page):
+@pytest.mark.parametrize("state", ["drawn", "read", "rejected"])
+def test_axe_finds_no_barriers(state, scheme, open_page):
     page = open_page(color_scheme=scheme)
     ask(page, "", stored(page)["horizon"] + 1)
     expect(page.locator("#answer .notice")).to_be_visible()
     if state == "read":
         page.get_by_text("The forecast as a table").click()
         page.get_by_role("slider").hover()
-    if state == "refused":
+    if state == "rejected":
         page.get_by_label("Paste a history").fill("garbage")
         page.keyboard.press("Control+Enter")
         expect(page.get_by_role("alert")).not_to_be_empty()
     result = Axe().run(page, options={"runOnly": WCAG})
     assert result.violations_count == 0, result.generate_report()
-    # It cannot tell what is behind text in a picture, or behind rows that are scrolled away.
+    # axe cannot tell what is behind text in a picture, or behind rows that are scrolled away.
     unclear = [node["html"] for rule in result.response["incomplete"] for node in rule["nodes"]]
     assert not [html for html in unclear if not re.match("<(text|th|td)\\b", html)]
 

@@ -1,19 +1,23 @@
-"""What the benchmark compares: the same requests, and answers of the same model."""
+"""What the benchmarks compare, send and change."""
 
 import json
 import math
+from random import Random
 
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks import rivals
-from benchmarks.server import FOLDER, Server
+from benchmarks import prepare, rivals, shifts
 from safetensors.numpy import save_file
 
-from {{cookiecutter.package_name}}.artifacts import read_manifest
-from {{cookiecutter.package_name}}.errors import UserError
-from {{cookiecutter.package_name}}.features import Series
-from {{cookiecutter.package_name}}.serving.predictor import Question
+from portfolio_kit.artifacts import read_manifest
+from portfolio_kit.bench import measure
+from portfolio_kit.bench.environment import FOLDER
+from portfolio_kit.bench.server import Server
+from portfolio_kit.errors import UserError
+from portfolio_kit.timegrid.series import Question, Series
+
+from {{cookiecutter.package_name}}.project import PROJECT
 
 
 def answer(*middles, version="0123456789ab", name="y"):
@@ -53,7 +57,7 @@ def served(name, trained, bodies):
     """Start one rival and return its answers."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     (rival,) = (r for r in rivals.rivals(trained.params, "python") if r.name == name)
-    server = Server(*rival, rivals.PATH)
+    server = Server(rival, rivals.RIVALS.path, {})
     try:
         server.start(bodies[0])
         return [server.ask(body) for body in bodies]
@@ -67,7 +71,7 @@ def moments(rows):
 
 @pytest.fixture
 def bodies(trained, monkeypatch):
-    """The requests of the benchmark, in the folder of the trained model."""
+    """The requests of the serving benchmark, in the folder of the trained model."""
     monkeypatch.chdir(trained.folder)
     return rivals.bodies()
 
@@ -89,24 +93,25 @@ def test_requests_ask_for_the_validation_block(bodies, predictor):
             assert row["y"] == y.get(row["ds"], row["y"])
 
 
-def test_times_say_so_if_they_are_utc(trained, monkeypatch):
+def test_times_are_marked_as_utc_if_they_are(trained, monkeypatch):
     monkeypatch.chdir(trained.folder)
 
-    def in_london(folder, made_by):
-        manifest = read_manifest(folder, made_by)
-        return {**manifest, "shape": {**manifest["shape"], "timezone": "Europe/London"}}
+    def in_london(*arguments, **options):
+        manifest = read_manifest(*arguments, **options)
+        shape = manifest.shape.model_copy(update={"timezone": "Europe/London"})
+        return manifest.model_copy(update={"shape": shape})
 
     monkeypatch.setattr(rivals, "read_manifest", in_london)
     body = json.loads(rivals.bodies()[0])
     assert all(ds.endswith(":00Z") for ds in moments([*body["history"], *body["future"]]))
 
 
-def test_weights_of_another_model_are_refused(trained, monkeypatch, workspace):
+def test_weights_of_another_model_are_rejected(trained, monkeypatch, workspace):
     other = workspace / "other.safetensors"
     save_file({"weight": np.zeros(1)}, other, {"version": "0123456789ab"})
     monkeypatch.chdir(trained.folder)
     monkeypatch.setattr(rivals, "WEIGHTS", other)
-    with pytest.raises(UserError, match="not the weights of models/; run train"):
+    with pytest.raises(UserError, match="not the weights of models/; run `make train`"):
         rivals.rivals(trained.params, "python")
 
 
@@ -129,7 +134,7 @@ def test_plain_torch_serves_the_same_model(trained, predictor, bodies):
             "model_version": predictor.version,
             "forecast": [{"unique_id": "y", **step} for step in steps],
         }
-        assert rivals.difference(ours, theirs) <= rivals.TOLERANCE["fp32"]
+        assert rivals.difference(ours, theirs) <= rivals.RIVALS.tolerance["fp32"]
         assert theirs["forecast"][0].keys() == ours["forecast"][0].keys()
         assert moments(theirs["forecast"]) == moments(content["future"])
 
@@ -140,3 +145,28 @@ def test_autoets_answers_the_same_steps(trained, bodies):
     assert moments(theirs["forecast"]) == moments(json.loads(bodies[0])["future"])
     for step in theirs["forecast"]:
         assert step["lo_95"] < step["lo_80"] < step["y_hat"] < step["hi_80"] < step["hi_95"]
+
+
+def test_each_shift_changes_the_series_and_nothing_else(trained, monkeypatch):
+    monkeypatch.chdir(trained.folder)
+    asked = shifts.inputs(trained.params)[:20]
+    for name, shift in shifts.SHIFTS.items():
+        for one, other in zip(asked, shift(asked, Random(1)), strict=True):
+            assert not np.array_equal(one.series.y, other.series.y), name
+            assert np.array_equal(one.series.past, other.series.past)
+            assert (one.h, one.series.start) == (other.h, other.series.start)
+    [stuck] = shifts.SHIFTS["one value repeated at the end"](asked[:1], Random(1))
+    assert len(set(stuck.series.y[-(len(stuck.series.y) // 10) :])) == 1
+
+
+def test_the_data_stage_is_measured(configure, workspace):
+    configure()
+    file = workspace / "folder" / "rows.csv"
+    file.parent.mkdir()
+    prepare.write_rows(file, 10_000)
+    settings = {**prepare.SETTINGS, "data.source": file.name}
+    seconds, peak = measure.run(PROJECT.package, file.parent, settings)
+    assert len(pd.read_csv(file)) == 10_000
+    assert (file.parent / "data" / "processed" / "manifest.json").is_file()
+    assert 0.1 < seconds < 120
+    assert peak > 50e6

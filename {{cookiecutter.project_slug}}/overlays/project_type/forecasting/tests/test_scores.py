@@ -1,13 +1,14 @@
-"""Scores against another implementation, and against what can be worked out by hand."""
+"""Scores against another implementation, and against values worked out by hand."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from utilsforecast import losses
 
+from {{cookiecutter.package_name}} import features
 from {{cookiecutter.package_name}}.evaluation import scores
 
-LEVELS = [0.025, 0.1, 0.5, 0.9, 0.975]
+LEVELS = list(features.LEVELS.values())
 
 
 @pytest.fixture(params=range(5))
@@ -60,7 +61,7 @@ def test_scores_by_hand():
     assert scores.coverage(y, y - [[0, 1], [2, -1]], y + 1) == 0.75
 
 
-def test_what_was_not_observed_is_not_scored(case):
+def test_values_that_were_not_observed_are_not_scored(case):
     y, quantiles, _ = case
     middle, scale = quantiles[:, :, 2], np.ones(3)
     holed = np.where(np.arange(6)[:, None] < 3, y, np.nan)

@@ -1,4 +1,4 @@
-"""Train, valid and test are blocks of time: no window crosses, and the same comes out again."""
+"""Train, valid and test are blocks of time: no window crosses, and runs are repeatable."""
 
 import hashlib
 import itertools
@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from {{cookiecutter.package_name}} import artifacts, config
-from {{cookiecutter.package_name}}.data.prepare import BLOCKS, HISTORY, read_series
-from {{cookiecutter.package_name}}.evaluation.rolling import origins
-from {{cookiecutter.package_name}}.features import Shape, Windows
+from portfolio_kit import artifacts
+
+from {{cookiecutter.package_name}}.data.prepare import BLOCKS, HISTORY, Dataset, read_series
+from {{cookiecutter.package_name}}.data.rolling import origins
+from {{cookiecutter.package_name}}.features import Windows
+from {{cookiecutter.package_name}}.project import PROJECT
 
 DOCKS = ("Quay", "Ärmel, 7")
 
@@ -40,7 +42,7 @@ def docks(hires):
 
 
 def manifest():
-    return artifacts.read_manifest(artifacts.PROCESSED, made_by="data")
+    return artifacts.read_manifest(artifacts.PROCESSED, Dataset, made_by="data")
 
 
 def written():
@@ -48,11 +50,13 @@ def written():
 
 
 def shape():
-    return Shape(**manifest()["shape"])
+    return manifest().shape
 
 
 @pytest.mark.parametrize(("days", "yearly"), [(521, False), (522, True)])
-def test_the_time_of_year_is_told_if_training_has_a_year_of_it(split, given, hires, days, yearly):
+def test_the_time_of_year_is_a_feature_if_training_has_a_year_of_it(
+    split, given, hires, days, yearly
+):
     moments = pd.date_range("2023-03-01", periods=24 * days, freq="h")  # training gets 70%
     longer = pd.concat([hires] * 9, ignore_index=True)[: len(moments)].assign(ts=moments)
     given(longer)
@@ -82,7 +86,7 @@ def test_blocks_have_the_sizes_asked_for(split):
 def test_blocks_begin_at_the_same_moment_in_all_series(given, split, docks):
     given(docks, id_column="dock")
     parts = split()
-    starts = manifest()["starts"]
+    starts = manifest().starts
     for name in ("valid", "test"):
         first = parts[name].groupby("unique_id")["ds"].min()
         assert first.to_dict() == dict.fromkeys(DOCKS, pd.Timestamp(starts[name]))
@@ -93,7 +97,7 @@ def test_blocks_begin_at_the_same_moment_in_all_series(given, split, docks):
 def test_no_window_reaches_into_the_next_block(given, split, docks):
     given(docks, id_column="dock")
     split()
-    starts = [np.datetime64(manifest()["starts"][name], "s") for name in ("valid", "test")]
+    starts = manifest().boundaries
     windows = Windows(read_series(shape(), *BLOCKS), shape())
     hour = np.timedelta64(1, "h")
     limits = [None, *starts, None]
@@ -106,7 +110,7 @@ def test_no_window_reaches_into_the_next_block(given, split, docks):
         assert first is None or (begin + hour * at).min() == first
         last = ends if end is None else end
         assert (begin + hour * (at + windows.shape.horizon) <= last).all()
-        # None is left out: the next window would reach beyond the end.
+        # None is missing: the next window would reach beyond the end.
         assert (begin + hour * (at + windows.shape.horizon) == last).sum() == 2
 
 
@@ -138,17 +142,17 @@ def test_the_history_is_the_end_of_each_series(given, split, docks):
         assert rows["rain"].tolist() == expected["rain"].tolist()
 
 
-def test_the_manifest_says_what_was_made_of_what(given, split, docks):
+def test_the_manifest_records_what_was_split_and_how(given, split, docks):
     given(docks, id_column="dock")
     parts = split()
-    facts = manifest()
-    assert facts["source"] == "hires.csv"
-    assert facts["sha256"] == hashlib.sha256(Path("hires.csv").read_bytes()).hexdigest()
-    assert facts["seed"] == 13
-    assert facts["rows"] == {name: len(block) for name, block in parts.items()}
-    assert facts["series"] == 2
-    assert facts["filled"] == 0
-    assert facts["dropped"] == {}
+    data = manifest()
+    assert data.source == "hires.csv"
+    assert data.sha256 == hashlib.sha256(Path("hires.csv").read_bytes()).hexdigest()
+    assert data.seed == 13
+    assert data.rows == {name: len(block) for name, block in parts.items()}
+    assert data.series == 2
+    assert data.filled == 0
+    assert data.dropped == {}
 
 
 def test_the_same_command_in_another_folder_gives_the_same_bytes(given, split, docks, monkeypatch):
@@ -157,12 +161,12 @@ def test_the_same_command_in_another_folder_gives_the_same_bytes(given, split, d
     here = written()
     assert set(here) == {HISTORY, "manifest.json", *(f"{name}.parquet" for name in BLOCKS)}
 
-    # A process of its own, with another order of its hashes, in another folder.
+    # A separate process, with another order of hashes, in another folder.
     folder = Path("elsewhere")
     folder.mkdir()
     for name in ("params.yaml", "hires.csv"):
         (folder / name).write_bytes(Path(name).read_bytes())
-    command = [sys.executable, "-m", config.__package__, "data"]
+    command = [sys.executable, "-m", PROJECT.package, "data"]
     subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONHASHSEED": "1"}, check=True)
     monkeypatch.chdir(folder)
     assert written() == here
@@ -205,10 +209,10 @@ def test_gaps_are_filled_from_one_season_before(as_rows, given, split, hires):
     assert train["y"][460:].tolist() == y[460:1008].tolist()
     assert train["event"].notna().all()
     assert train["rain"].notna().all()
-    assert len(train["y"][hole]) == manifest()["filled"] == 60
+    assert len(train["y"][hole]) == manifest().filled == 60
 
 
-def test_what_was_filled_is_learnt_and_scored_and_what_was_masked_is_not(given, split, hires):
+def test_filled_values_are_learned_from_and_scored_and_masked_ones_are_not(given, split, hires):
     holed = hires.drop(index=range(400, 460))
     given(holed, gaps="fill")
     filled = split()["train"]
@@ -219,44 +223,16 @@ def test_what_was_filled_is_learnt_and_scored_and_what_was_masked_is_not(given, 
     assert filled["y"].tolist() == masked["y"].tolist()
 
 
-def test_a_gap_of_one_series_is_not_filled_from_another(given, split, docks):
-    holed = docks.assign(hires=docks["hires"].astype(float)).reset_index(drop=True)
-    first_of_second = holed.index[holed["dock"] == DOCKS[1]][0]
-    holed.loc[first_of_second + 3, "hires"] = np.nan  # with no season before it
-    given(holed, id_column="dock", gaps="fill")
-    second = split()["train"].query("unique_id == @DOCKS[1]")
-    assert second["y"].iloc[3] == second["y"].iloc[2] == holed["hires"][first_of_second + 2]
-
-
-def test_gaps_without_covariates_are_filled_too(given, split, hires):
-    given(hires.drop(index=range(400, 460)), gaps="fill", past_columns=[], future_columns=[])
-    assert len(split()["train"]) == 1008
-
-
-def test_rows_before_the_first_value_and_after_the_last_are_left_out(given, split, docks):
-    docks = docks.reset_index(drop=True).astype({"hires": float})
-    first_of_second = docks.index[docks["dock"] == DOCKS[1]][0]
-    docks.loc[:4, "hires"] = np.nan
-    docks.loc[first_of_second : first_of_second + 1, "hires"] = np.nan
-    docks.loc[len(docks) - 3 :, "hires"] = np.nan
-    given(docks, id_column="dock", gaps="mask")
-    together = pd.concat(split().values())
-    assert together["observed"].all()
-    assert len(together) == len(docks) - 10
-    assert manifest()["dropped"] == {"before_first_or_after_last_value": 10}
-    assert manifest()["filled"] == 0
-
-
 def test_rows_after_the_last_value_may_hold_what_is_known_in_advance(given, split, run, docks):
     docks = docks.reset_index(drop=True).astype({"hires": float, "rain": float})
     ends = docks.groupby("dock").tail(24).index
     docks.loc[ends, ["hires", "rain"]] = np.nan
     given(docks, id_column="dock", gaps="error")
-    said = "note: 48 rows before a series' first value or after its last; left out"
+    said = "note: 48 rows before a series' first value or after its last; dropped"
     assert said in run("data").out
     together = pd.concat(split().values())
     assert sorted(together["y"]) == sorted(docks["hires"].dropna())
-    assert manifest()["dropped"] == {"before_first_or_after_last_value": 48}
+    assert manifest().dropped == {"before_first_or_after_last_value": 48}
 
 
 def test_a_year_of_local_time_has_neither_gap_nor_duplicate(given, split):
@@ -277,13 +253,13 @@ def test_good_data_gives_no_warnings(gaps, given, split, docks):
     split()
 
 
-def test_what_is_not_pinned_is_said_with_its_hash(run, configure):
+def test_a_file_that_is_not_pinned_is_reported_with_its_hash(run, configure):
     source = Path(configure().data.source)
     assert hashlib.sha256(source.read_bytes()).hexdigest() in run("data").out
 
 
-def test_a_refused_file_leaves_the_last_split_as_it_was(split, refusal):
+def test_a_rejected_file_leaves_the_last_split_as_it_was(split, rejection):
     split()
     before = written()
-    refusal("data", "--set", "data.target_column=hire")
+    rejection("data", "--set", "data.target_column=hire")
     assert written() == before

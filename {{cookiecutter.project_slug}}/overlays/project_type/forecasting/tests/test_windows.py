@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from {{cookiecutter.package_name}}.evaluation.rolling import origins
-from {{cookiecutter.package_name}}.features import Series, Shape, Windows
+from portfolio_kit.timegrid.series import Series
+
+from {{cookiecutter.package_name}}.data.rolling import origins
+from {{cookiecutter.package_name}}.features import Shape, Windows
 
 LENGTH = 300
 START = np.datetime64("2024-03-01T00:00:00")
@@ -54,8 +56,8 @@ def same(one, other):
 
 @pytest.mark.parametrize("delay", [0, 1, 5, 30])
 @pytest.mark.parametrize("origin", [250, LENGTH - 12, LENGTH])
-def test_what_is_not_known_at_the_origin_changes_nothing(delay, origin):
-    shape, one = replace(SHAPE, past_delay=delay), series()
+def test_values_that_are_not_known_at_the_origin_change_nothing(delay, origin):
+    shape, one = SHAPE.model_copy(update={"past_delay": delay}), series()
     before = inputs(one, origin, shape)
     assert same(before, inputs(changed(one, "y", slice(origin, None)), origin, shape))
     late = changed(one, "past", slice(origin - delay, None))
@@ -67,7 +69,7 @@ def test_what_is_not_known_at_the_origin_changes_nothing(delay, origin):
 
 @pytest.mark.parametrize("delay", [0, 1, 5, 30])
 def test_the_newest_past_covariate_that_is_known_is_seen(delay):
-    shape, one = replace(SHAPE, past_delay=delay), series()
+    shape, one = SHAPE.model_copy(update={"past_delay": delay}), series()
     newest = changed(one, "past", ORIGIN - 1 - delay)
     before, after = inputs(one, ORIGIN, shape), inputs(newest, ORIGIN, shape)
     moved = np.zeros(before.steps.shape[-1])
@@ -96,7 +98,7 @@ def test_the_history_ends_right_before_the_origin():
     assert np.array_equal(window.history[0], expected)
 
 
-def test_targets_begin_at_the_origin_and_say_what_was_observed():
+def test_targets_begin_at_the_origin_and_tell_which_were_observed():
     one = series()
     masked = replace(one, observed=np.arange(LENGTH) != ORIGIN + 3)
     y, observed = Windows([masked], SHAPE).targets(np.array([0]), np.array([ORIGIN]))
@@ -150,7 +152,7 @@ def test_a_window_at_the_end_needs_covariates_of_its_horizon_alone():
     ids=["no past covariates", "seasons take more", "past covariates take more"],
 )
 def test_the_history_is_as_long_as_its_parts_take(columns, delay, steps):
-    shape = replace(SHAPE, past_columns=columns, past_delay=delay)
+    shape = SHAPE.model_copy(update={"past_columns": columns, "past_delay": delay})
     assert shape.history == steps
     one = series(length=steps + 12)
     one = one if columns else replace(one, past=one.past[:, :0])

@@ -1,12 +1,13 @@
-"""The route that predicts: what it takes, what it answers, what it refuses."""
+"""The route that predicts: what it accepts, answers and rejects."""
 
 import json
 import shutil
 from pathlib import Path
 
 import pytest
-import uvicorn
 from api_fixtures import ready_client
+
+from portfolio_kit.serving import server
 
 TEXTS = ["The tap in the bathroom leaks.", "I forgot the password of my account."]
 ODD = "\ud800"  # half of a pair: JSON can spell it, UTF-8 cannot
@@ -33,14 +34,14 @@ def test_each_text_is_answered_in_its_place(client, predictor):
         assert prediction["needs_review"] is expected["needs_review"]
 
 
-def test_the_largest_request_there_may_be_is_answered(client):
+def test_the_largest_valid_request_is_answered(client):
     answer = client.post("/predict", json={"texts": ["leak " * 2000] * 64})
     assert answer.status_code == 200
     assert len(answer.json()["predictions"]) == 64
 
 
 @pytest.mark.parametrize("text", ["x", " ", "\x00", "🚰", "</script>", "'; DROP x"], ids=ascii)
-def test_any_text_of_a_character_or_more_is_answered(text, client):
+def test_any_text_of_at_least_one_character_is_answered(text, client):
     assert client.post("/predict", json={"texts": [text]}).status_code == 200
 
 
@@ -68,7 +69,7 @@ def test_any_text_of_a_character_or_more_is_answered(text, client):
     ],
     ids=lambda body: ascii(body)[:30],
 )
-def test_a_body_that_does_not_fit_gets_a_422_that_names_the_field(body, client):
+def test_an_invalid_body_gets_a_422_that_names_the_field(body, client):
     answer = client.post("/predict", content=json.dumps(body))
     assert answer.status_code == 422
     for problem in answer.json()["detail"]:
@@ -93,14 +94,14 @@ def test_a_body_that_does_not_fit_gets_a_422_that_names_the_field(body, client):
     ],
     ids=lambda content: ascii(content[:20]),
 )
-def test_what_is_no_json_or_no_body_of_ours_gets_a_422(content, client):
+def test_a_body_that_is_not_json_gets_a_422(content, client):
     answer = client.post("/predict", content=content)
     assert answer.status_code == 422
     assert answer.json()["detail"]
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "image/png"])
-def test_a_body_of_another_kind_gets_an_answer_or_a_422(kind, client):
+def test_a_body_of_another_media_type_gets_a_422(kind, client):
     answer = client.post("/predict", content=b"texts=tap", headers={"Content-Type": kind})
     assert answer.status_code == 422
 
@@ -111,14 +112,14 @@ def test_more_than_a_megabyte_gets_a_413(client):
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_only_posts_are_predicted(method, client):
+def test_other_methods_are_not_allowed(method, client):
     assert client.request(method, "/predict").status_code == 405
 
 
 def test_the_model_route_names_the_model_that_answers(client, predictor):
     model = client.get("/model").json()
     assert model["model_version"] == predictor.version
-    assert model["data_sha256"] == predictor.manifest["data_sha256"]
+    assert model["data_sha256"] == predictor.manifest.data_sha256
 
 
 @pytest.mark.parametrize(
@@ -133,13 +134,26 @@ def test_the_model_route_names_the_model_that_answers(client, predictor):
     ],
 )
 def test_predictions_are_counted(series, more, client):
+    assert counted(client, series, TEXTS[:1] * 3) == more
+
+
+def test_abstentions_are_counted(trained):
+    serve = trained.params.serve.model_copy(update={"review_below": 1.0})
+    params = trained.params.model_copy(update={"serve": serve})
+    with ready_client(params, trained.folder / "models") as client:
+        assert counted(client, "predictions_needing_review_total", TEXTS) == 2
+
+
+def counted(client, series, texts):
+    """Return by how much a request increases a series of the metrics."""
+
     def count():
         lines = client.get("/metrics").text.splitlines()
         return sum(float(line.split()[-1]) for line in lines if line.startswith(series))
 
     before = count()
-    client.post("/predict", json={"texts": TEXTS[:1] * 3})
-    assert count() == before + more
+    client.post("/predict", json={"texts": texts})
+    return count() - before
 
 
 def test_the_documentation_describes_the_request(client):
@@ -150,14 +164,14 @@ def test_the_documentation_describes_the_request(client):
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
-def test_an_altered_artifact_is_not_served(name, trained, refusal, monkeypatch):
-    monkeypatch.setattr(uvicorn, "run", lambda *arguments, **settings: pytest.fail("it served"))
+def test_an_altered_artifact_is_not_served(name, trained, rejection, monkeypatch):
+    monkeypatch.setattr(server, "create_app", lambda *arguments, **options: pytest.fail("served"))
     shutil.copytree(trained.folder / "models", "models")
     path = Path("models") / name
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     for verb in (["serve"], ["predict", "tap"]):
-        [line] = refusal(*verb)
+        [line] = rejection(*verb)
         assert name in line
         assert "train" in line

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from {{cookiecutter.package_name}}.data import attack, readers
-from {{cookiecutter.package_name}}.errors import UserError
+from {{cookiecutter.package_name}}.data import attack
 
 
 def technique(number, *tactics):
@@ -46,29 +45,32 @@ def read():
     def read(*links):
         bundle = {"type": "bundle", "objects": [*links, *THINGS]}
         Path("bundle.json").write_text(json.dumps(bundle), encoding="utf-8")
-        return attack.read(Path("bundle.json"))
+        return attack.read(Path("bundle.json"), ["text", "tactic", "actor"]).table
 
     return read
 
 
-def test_a_sentence_has_the_tactic_of_its_technique_and_the_actor_as_group(read):
+def test_a_sentence_gets_the_tactic_of_its_technique_and_the_actor_as_group(read):
     rows = read(uses("intrusion-set--1", "attack-pattern--1", "Grey Bear lists files."))
     assert rows.to_dict("records") == [
         {"text": "the actor lists files.", "tactic": "discovery", "actor": "Grey Bear"}
     ]
 
 
-def test_a_technique_with_several_tactics_is_left_out(read):
+def test_sentences_on_a_technique_with_several_tactics_are_dropped_and_counted(read):
     rows = read(
         uses("malware--1", "attack-pattern--2", "It starts with the system."),
         uses("malware--1", "attack-pattern--1", "It lists files."),
     )
     assert rows["text"].tolist() == ["It lists files."]
+    assert rows.attrs["dropped"] == {"several_tactics": 1}
 
 
-def test_a_bundle_with_loose_ends_is_a_malformed_file(configure):
+def test_a_bundle_that_refers_to_a_missing_object_is_rejected(configure, rejection):
     loose = uses("intrusion-set--404", "attack-pattern--1", "It lists files.")
     bundle = {"type": "bundle", "objects": [loose, *THINGS]}
     Path("bundle.json").write_text(json.dumps(bundle), encoding="utf-8")
-    with pytest.raises(UserError, match=r"bundle.json cannot be parsed: .*intrusion-set--404"):
-        readers.read(Path("bundle.json"), configure().data, "data.source")
+    configure({"data.source": "bundle.json"})
+    [line] = rejection("data")
+    assert line.startswith("error: data.source: bundle.json cannot be parsed: ")
+    assert "intrusion-set--404" in line

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from {{cookiecutter.package_name}} import artifacts
-from {{cookiecutter.package_name}}.errors import UserError
-from {{cookiecutter.package_name}}.text import encode, load_tokenizer
+from portfolio_kit import artifacts, tracking
+from portfolio_kit.errors import UserError
+from portfolio_kit.text.encoder import embed_texts
+from portfolio_kit.text.tokens import encode, load_tokenizer
+
+from {{cookiecutter.package_name}}.data.prepare import Dataset
+from {{cookiecutter.package_name}}.predictor import Predictor, softmax
 from {{cookiecutter.package_name}}.training import export
-from {{cookiecutter.package_name}}.training.encoder import embed_texts
 
 PLAIN = [
     ("The tap in the bathroom leaks.", "plumbing"),
@@ -33,7 +36,7 @@ def label(predictor, text):
 
 
 def logits(predictor, texts):
-    return predictor.logits(predictor.prepare(texts))
+    return predictor.compute(predictor.prepare(texts))[0]
 
 
 @pytest.mark.parametrize(("text", "expected"), PLAIN)
@@ -62,7 +65,7 @@ def test_plain_sentences_get_their_label(text, expected, predictor):
         "another article",
     ],
 )
-def test_what_says_nothing_about_the_matter_changes_no_label(change, predictor):
+def test_irrelevant_changes_keep_the_label(change, predictor):
     for text, expected in PLAIN:
         assert label(predictor, change(text)) == expected, change(text)
 
@@ -76,7 +79,7 @@ def test_what_says_nothing_about_the_matter_changes_no_label(change, predictor):
         ("My lapotp cannot open the emial program.", "computers"),
     ],
 )
-def test_typing_errors_change_no_label(text, expected, predictor):
+def test_typing_errors_keep_the_label(text, expected, predictor):
     assert label(predictor, text) == expected
 
 
@@ -89,7 +92,7 @@ def test_typing_errors_change_no_label(text, expected, predictor):
         ("The laptop does not accept my password.", "computers"),
     ],
 )
-def test_words_of_a_team_make_it_likelier(addition, team, predictor):
+def test_words_of_a_team_make_it_more_likely(addition, team, predictor):
     for start in ("Please have a look at this.", "Something is wrong on the second floor."):
         before, after = predictor.predict([start, f"{start} {addition}"])
         assert after["probabilities"][team] > before["probabilities"][team]
@@ -100,11 +103,11 @@ def test_words_of_a_team_make_it_likelier(addition, team, predictor):
     "text", ["tap " * 20_000, "x" * 50_000, "水" * 5_000], ids=["words", "one word", "symbols"]
 )
 def test_a_text_of_any_length_is_answered(text, predictor):
-    [row] = predictor.probabilities(predictor.prepare([text]))
+    [row] = logits(predictor, [text])
     assert np.isfinite(row).all()
 
 
-def test_what_lies_beyond_the_limit_changes_nothing(predictor):
+def test_text_beyond_the_limit_changes_nothing(predictor):
     long = "The tap drips. " * 100
     one, other = logits(predictor, [long, long + "My laptop has a virus. " * 10])
     np.testing.assert_allclose(one, other, rtol=1e-5)
@@ -115,12 +118,12 @@ ODD = [" ", "\x00", "🚰", "\u200b", "...", "[PAD] [MASK]", "ปั๊มน้
 
 @pytest.mark.parametrize("text", ODD, ids=ascii)
 def test_odd_texts_get_a_distribution_too(text, predictor):
-    [row] = predictor.probabilities(predictor.prepare([text]))
+    [row] = softmax(logits(predictor, [text]))
     assert row.sum() == pytest.approx(1)
     assert (row >= 0).all()
 
 
-def test_a_batch_is_answered_as_each_text_alone(predictor, notes):
+def test_a_batch_is_answered_like_each_text_alone(predictor, notes):
     texts = [text * (1 + i % 5) for i, text in enumerate(notes["note"].head(64))]
     together = logits(predictor, texts)
     alone = np.concatenate([logits(predictor, [text]) for text in texts])
@@ -130,15 +133,13 @@ def test_a_batch_is_answered_as_each_text_alone(predictor, notes):
 def test_an_answer_is_the_likeliest_label_with_its_probability(predictor, notes):
     for answer in predictor.predict(notes["note"].head(40).tolist()):
         probabilities = answer["probabilities"]
-        assert list(probabilities) == predictor.labels == sorted(notes["team"].unique())
+        assert list(probabilities) == predictor.manifest.labels == sorted(notes["team"].unique())
         assert sum(probabilities.values()) == pytest.approx(1)
         assert answer["label"] == max(probabilities, key=probabilities.get)
         assert answer["confidence"] == probabilities[answer["label"]]
 
 
-def test_what_is_below_the_threshold_needs_review(trained, notes):
-    from {{cookiecutter.package_name}}.serving.predictor import Predictor
-
+def test_answers_below_the_threshold_need_review(trained, notes):
     texts = notes["note"].head(40).tolist()
     settings = trained.params.serve
     models = trained.folder / "models"
@@ -159,77 +160,77 @@ def test_the_exported_model_computes_what_torch_computes(trained, predictor, not
     np.testing.assert_allclose(logits(predictor, texts), expected.numpy(), atol=1e-3)
 
 
-def test_an_export_that_computes_something_else_is_refused(trained, monkeypatch):
-    altered = copy.deepcopy(trained.model)
-    altered.head.bias.data += 0.01
-    written = trained.folder / "models" / "model.onnx"
-    monkeypatch.setattr(export, "write_onnx", lambda model, ids, path: shutil.copy(written, path))
-    with pytest.raises(UserError, match="ONNX"):
-        export.export(altered, *trained.exported[1:])
-    assert not Path("models").exists()
-
-
 @pytest.fixture
 def export_again(trained, configure, monkeypatch):
-    """Export the trained model again, with other settings, into this test's folder."""
-    # The same weights give the same graph: there is no need to trace them anew.
+    """Export the trained model, or a changed copy, again into this test's folder."""
+    # The same weights give the same graph, so they are not traced again.
     written = trained.folder / "models" / "model.onnx"
-    monkeypatch.setattr(export, "write_onnx", lambda model, ids, path: shutil.copy(written, path))
+    monkeypatch.setattr(
+        export.onnx_export, "write", lambda *_, path, **options: shutil.copy(written, path)
+    )
 
-    def export_again(**settings):
-        model, *given, facts, _ = trained.exported
-        backbone = given[0]
+    def export_again(change=lambda model: None, **settings):
+        model, *given, _ = trained.exported
         changes = {f"train.{name}": value for name, value in settings.items()}
-        params = configure({"model.backbone": str(backbone), **changes})
-        return export.export(copy.deepcopy(model), *given, dict(facts), params)
+        params = configure({"model.backbone": str(given[0]), **changes})
+        again = copy.deepcopy(model)
+        change(again)
+        with tracking.run(params):
+            return export.export(again, *given, params)
 
     return export_again
 
 
-def test_int8_is_taken_where_accuracy_holds(export_again, trained, configure):
-    from {{cookiecutter.package_name}}.serving.predictor import Predictor
+def test_an_export_that_computes_something_else_is_rejected(export_again):
+    with pytest.raises(UserError, match="a logit of ONNX differs"):
+        export_again(lambda model: model.head.bias.data.add_(0.01))
+    assert not Path("models").exists()
 
-    facts = export_again(int8=True)
-    assert facts["precision"] == "int8"
-    assert facts["fp32"]["accuracy"] - facts["int8"]["accuracy"] <= export.MAX_INT8_LOSS
+
+def test_int8_is_chosen_if_accuracy_holds(export_again, trained, configure):
+    manifest = export_again(int8=True)
+    files = manifest.model_files
+    assert manifest.precision == "int8"
+    assert files["fp32"].accuracy - files["int8"].accuracy <= export.MAX_INT8_LOSS
     sizes = [(f / "model.onnx").stat().st_size for f in (trained.folder / "models", Path("models"))]
     assert sizes[1] < 0.3 * sizes[0]
-    assert facts["int8"]["megabytes"] == pytest.approx(sizes[1] / 1e6, abs=0.1)
+    assert files["int8"].megabytes == pytest.approx(sizes[1] / 1e6, abs=0.1)
     small = Predictor.load(Path("models"), configure().serve)
     assert [label(small, text) for text, _ in PLAIN] == [expected for _, expected in PLAIN]
 
 
-def test_int8_is_not_taken_where_accuracy_is_lost(export_again, monkeypatch, capsys):
-    monkeypatch.setattr(export, "write_int8", shutil.copy)
+def test_int8_is_not_used_if_accuracy_is_lost(export_again, monkeypatch, capsys):
+    monkeypatch.setattr(export, "quantize_dynamic", lambda fp32, int8, **_: shutil.copy(fp32, int8))
     monkeypatch.setattr(export, "MAX_INT8_LOSS", -1)
-    facts = export_again(int8=True)
-    assert facts["precision"] == "fp32"
-    assert "train.int8: not taken" in capsys.readouterr().out
+    assert export_again(int8=True).precision == "fp32"
+    assert "train.int8: not used" in capsys.readouterr().out
 
 
-def test_the_manifest_says_what_the_model_is_made_of(trained, predictor):
-    data = artifacts.read_manifest(trained.folder / "data/processed", made_by="data")
-    facts = predictor.manifest
-    assert facts["project_type"] == "text-classification"
-    assert facts["data_sha256"] == data["sha256"]
-    assert facts["version"] == facts["files"]["model.onnx"][:12]
-    assert facts["onnx"]["max_difference"] < 1e-3
-    assert facts["onnx"]["accuracy_lost"] == 0
-    assert facts["precision"] == "fp32"
-    assert {*facts["fp32"]} == {*facts["int8"]} == {"megabytes", "milliseconds_a_text", "accuracy"}
-    assert facts["train_seconds"] > 0
-    assert facts["peak_memory_mb"] > 50
+def test_the_manifest_describes_the_model_and_its_origin(trained, predictor):
+    data = artifacts.read_manifest(trained.folder / "data/processed", Dataset, made_by="data")
+    model = predictor.manifest
+    assert model.project_type == "text-classification"
+    assert model.data_sha256 == data.sha256
+    assert model.splits == data.files
+    assert model.version == model.files["model.onnx"][:12]
+    assert 0 < model.max_difference < 1e-3
+    assert model.accuracy_lost == 0
+    assert model.precision == "fp32"
+    assert set(model.model_files) == {"fp32", "int8"}
+    assert model.validation["epoch"] in (1, 2)
+    assert model.train_seconds > 0
+    assert model.peak_memory_mb > 50
 
 
 def test_training_leaves_nothing_half_done(trained):
     names = {path.name for path in trained.folder.iterdir()}
     assert names <= {"params.yaml", "data", "models", "mlruns", "reports", ".cache"}
-    # The torch weights of the exported model stay, for the benchmark; the checkpoint goes.
+    # The torch weights of the exported model stay for the benchmark; the checkpoint is deleted.
     assert {path.name for path in (trained.folder / ".cache").iterdir()} == {"trained.safetensors"}
     assert {path.name for path in (trained.folder / "models").iterdir()} == {
         "model.onnx",
         "tokenizer.json",
-        "familiar.json",
+        "vocabulary.json",
         "reference.csv",
         "manifest.json",
     }

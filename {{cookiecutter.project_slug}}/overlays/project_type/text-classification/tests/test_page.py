@@ -1,12 +1,13 @@
-"""The page in a real browser: what it shows, says and refuses, by mouse, keyboard and phone."""
+"""The page in a real browser: what it shows and rejects, with mouse, keyboard and phone."""
 
 import re
+from functools import partial
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from {{cookiecutter.package_name}} import artifacts
+from portfolio_kit import artifacts
 
 TEXT = "The tap in the bathroom leaks."
 MARKUP = "<img src=x onerror=alert(1)><b>bold</b>"
@@ -31,7 +32,7 @@ def prediction(**changes):
     return {"predictions": [{**answer, "needs_review": False, **changes}]}
 
 
-def test_it_says_what_it_is_for_and_how_its_model_did(open_page, predictor):
+def test_it_shows_its_purpose_and_the_scores_of_its_model(open_page, predictor):
     about = {"model_version": predictor.version, "model": {"macro_f1": 0.87654}}
     artifacts.write_json(artifacts.METRICS, about)
     page = open_page()
@@ -43,11 +44,11 @@ def test_it_says_what_it_is_for_and_how_its_model_did(open_page, predictor):
     expect(page.get_by_text("Scores on held-out data")).to_be_visible()
 
 
-def test_it_says_so_if_the_model_was_not_evaluated(open_page):
+def test_a_model_that_was_not_evaluated_is_described_as_such(open_page):
     expect(open_page().get_by_text("has not been evaluated")).to_be_visible()
 
 
-def test_it_waits_for_a_model_that_still_loads(open_page):
+def test_it_waits_while_the_model_loads(open_page):
     page = open_page()
     loading = {"status": 503, "headers": {"Retry-After": "1"}, "json": {"detail": "loading"}}
     page.route("**/model", lambda route: route.fulfill(**loading), times=1)
@@ -77,7 +78,7 @@ def percent(share):
 
 
 @pytest.mark.parametrize("needs_review", [True, False])
-def test_that_a_person_should_look_is_said_in_words(needs_review, open_page):
+def test_abstention_is_put_in_words(needs_review, open_page):
     page = open_page()
     answer = prediction(needs_review=needs_review)
     page.route("**/predict", lambda route: route.fulfill(json=answer))
@@ -85,7 +86,7 @@ def test_that_a_person_should_look_is_said_in_words(needs_review, open_page):
     expect(answered(page).get_by_text("a person should decide")).to_have_count(int(needs_review))
 
 
-def test_an_example_fills_the_box_and_asks_at_once(open_page, trained, predictor):
+def test_an_example_fills_the_box_and_is_submitted(open_page, trained, predictor):
     page = open_page()
     examples = page.get_by_role("list", name="Or try an example").get_by_role("button")
     expect(examples).to_have_text(trained.params.serve.examples)
@@ -96,7 +97,7 @@ def test_an_example_fills_the_box_and_asks_at_once(open_page, trained, predictor
     expect(examples.nth(1)).to_be_focused()
 
 
-def test_without_examples_their_row_is_gone(open_page):
+def test_without_examples_their_row_is_hidden(open_page):
     page = open_page()
     model = {**page.request.get("/model").json(), "examples": []}
     page.route("**/model", lambda route: route.fulfill(json=model))
@@ -126,7 +127,7 @@ def test_everything_can_be_done_by_keyboard(open_page):
         page.keyboard.press("Enter")
 
 
-def test_an_empty_box_asks_nothing(open_page):
+def test_an_empty_box_is_not_submitted(open_page):
     page = open_page()
     asked = []
     page.on("request", lambda request: asked.append(request.post_data_json))
@@ -137,40 +138,42 @@ def test_an_empty_box_asks_nothing(open_page):
     assert list(filter(None, asked)) == [{"texts": ["x"]}]
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        ({"status": 503, "headers": {"Retry-After": "7"}, "json": {}}, "busy.* again in 7 s"),
-        ({"status": 429, "body": "Rate exceeded."}, "busy"),
-        ({"status": 413, "json": {"detail": "At most 9 bytes."}}, "too much.*At most 9 bytes"),
-        ({"status": 500, "body": "Internal Server Error"}, "failed.*500"),
-        ({"status": 502, "body": "<h1>Bad gateway</h1>"}, "failed.*502"),
-        ({"status": 200, "body": "<h1>Log in</h1>"}, "failed.*200"),
-        ({"status": 403, "body": ""}, "refused.*403"),
-        (None, "cannot be reached"),
-    ],
-    ids=lambda value: str(value["status"]) if isinstance(value, dict) else "",
-)
-def test_what_went_wrong_is_said_in_words(answer, words, open_page):
+ERRORS = [
+    ({"status": 503, "headers": {"Retry-After": "7"}, "json": {}}, "busy.* again in 7 s"),
+    ({"status": 429, "body": "Rate exceeded."}, "busy"),
+    ({"status": 413, "json": {"detail": "At most 9 bytes."}}, "too much.*At most 9 bytes"),
+    ({"status": 500, "body": "Internal Server Error"}, "failed.*500"),
+    ({"status": 502, "body": "<h1>Bad gateway</h1>"}, "failed.*502"),
+    ({"status": 200, "body": "<h1>Log in</h1>"}, "failed.*200"),
+    ({"status": 403, "body": ""}, "refused.*403"),
+    (None, "cannot be reached"),
+]
+
+
+def fail(answer, route):
+    route.fulfill(**answer) if answer else route.abort()
+
+
+def test_errors_are_put_in_words(open_page):
     page = open_page()
     ask(page)
     answered(page)
-    fail = (lambda route: route.fulfill(**answer)) if answer else (lambda route: route.abort())
-    page.route("**/predict", fail, times=1)
-    ask(page)
-    expect(page.get_by_role("alert")).to_have_text(re.compile(words))
-    expect(page.get_by_role("status")).to_be_empty()
-    expect(page.locator("#chart")).to_be_hidden()
-    ask(page)
-    answered(page)
-    expect(page.get_by_role("alert")).to_be_empty()
+    for answer, words in ERRORS:
+        page.route("**/predict", partial(fail, answer), times=1)
+        ask(page)
+        expect(page.get_by_role("alert")).to_have_text(re.compile(words))
+        expect(page.get_by_role("status")).to_be_empty()
+        expect(page.locator("#chart")).to_be_hidden()
+        ask(page)
+        answered(page)
+        expect(page.get_by_role("alert")).to_be_empty()
 
 
 @pytest.mark.parametrize("text", ["x" * 10_001, "half a pair: \ud800"], ids=["long", "odd"])
-def test_a_text_that_does_not_fit_is_refused_with_the_reason(text, open_page):
+def test_an_invalid_text_is_rejected_with_the_reason(text, open_page):
     page = open_page()
     box = page.get_by_label("Text to classify")
-    # As a script sets it: half a surrogate pair does not survive the way to the browser.
+    # Set by a script, since half a surrogate pair does not survive the way to the browser.
     box.evaluate("(box, units) => box.value = String.fromCharCode(...units)", [*map(ord, text)])
     page.get_by_role("button", name="Classify").click()
     expect(page.get_by_role("alert")).to_have_text(re.compile("texts.0: (String|Input) should"))
@@ -221,19 +224,20 @@ def test_nothing_but_its_own_code_runs(open_page, faults):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("state", ["empty", "answered", "refused"])
-def test_axe_finds_nothing_that_keeps_anybody_out(state, scheme, open_page):
+def test_axe_finds_no_barriers(scheme, open_page):
     page = open_page(color_scheme=scheme)
-    status = {"answered": 200, "refused": 500}.get(state)
-    if status:
-        answer = prediction(needs_review=True)
-        page.route("**/predict", lambda route: route.fulfill(status=status, json=answer))
-        ask(page)
-        expect(page.locator("#result")).to_have_attribute("aria-busy", "false")
+    statuses = [200, 500]
+    answer = prediction(needs_review=True)
+    page.route("**/predict", lambda route: route.fulfill(status=statuses.pop(0), json=answer))
     expect(page.get_by_role("button")).to_have_count(3)
-    result = Axe().run(page, options={"runOnly": WCAG})
-    assert result.violations_count == 0, result.generate_report()
-    assert not result.response["incomplete"]
+    for state in ("empty", "answered", "failed"):
+        if state != "empty":
+            ask(page)
+            expect(page.get_by_role("alert" if state == "failed" else "status")).not_to_be_empty()
+            expect(page.locator("#result")).to_have_attribute("aria-busy", "false")
+        result = Axe().run(page, options={"runOnly": WCAG})
+        assert result.violations_count == 0, (state, result.generate_report())
+        assert not result.response["incomplete"], state
 
 
 def test_it_fits_a_phone(open_page):

@@ -1,6 +1,7 @@
-"""Training, on an encoder so small that each run takes a second."""
+"""Training, with an encoder so small that each run takes a second."""
 
 import itertools
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,16 +10,15 @@ import torch
 from accelerate import Accelerator
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
+from type_fixtures import LABELS
 
-from {{cookiecutter.package_name}} import artifacts
-from {{cookiecutter.package_name}}.errors import UserError
-from {{cookiecutter.package_name}}.text import encode, load_tokenizer
-from {{cookiecutter.package_name}}.training import frozen, loop, train
-from {{cookiecutter.package_name}}.training import model as models
-from {{cookiecutter.package_name}}.training.checkpoint import Checkpoint
-from {{cookiecutter.package_name}}.training.encoder import Encoder, embed_texts, load_backbone
+from portfolio_kit import artifacts, steps
+from portfolio_kit.checkpoint import Checkpoint
+from portfolio_kit.text.encoder import embed_texts, load_backbone
+from portfolio_kit.text.tokens import encode, load_tokenizer
 
-LABELS = ["computers", "electrics", "garden", "plumbing"]
+from {{cookiecutter.package_name}}.training import train
+from {{cookiecutter.package_name}}.training.model import HEAD_SCALE, Classifier, Examples
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def lesson(notes, tiny_backbone):
     held_out = np.arange(len(ids)) % 7 == 0
     texts = notes["note"].tolist()
     return tuple(
-        models.Examples(
+        Examples(
             [texts[row] for row in np.flatnonzero(chosen)],
             [ids[row] for row in np.flatnonzero(chosen)],
             targets[chosen],
@@ -45,7 +45,7 @@ def classifier(tiny_backbone):
 
     def classifier(dropout=0.1):
         torch.manual_seed(1)
-        return models.Classifier(load_backbone(tiny_backbone), len(LABELS), dropout)
+        return Classifier(load_backbone(tiny_backbone), len(LABELS), dropout)
 
     return classifier
 
@@ -54,9 +54,9 @@ def classifier(tiny_backbone):
 def fit(configure, classifier, lesson, monkeypatch):
     """Train with these settings; return the model, its best scores and the validation losses.
 
-    A run with the name of an earlier one goes on from its checkpoint.
+    A run with the name of an earlier one continues from its checkpoint.
     """
-    # So small a model computes faster than threads can be told what to do.
+    # So small a model is faster than handing work to threads.
     torch.set_num_threads(1)
     names = itertools.count()
 
@@ -64,15 +64,15 @@ def fit(configure, classifier, lesson, monkeypatch):
         losses = []
 
         def log_metrics(metrics, step):
-            losses.append(metrics["valid_loss"])
+            losses.extend(value for key, value in metrics.items() if key == "valid_loss")
 
-        recorder = SimpleNamespace(log_metrics=log_metrics, log_metric=lambda *a, **k: None)
-        monkeypatch.setattr(loop, "mlflow", recorder)
+        recorder = SimpleNamespace(log_metrics=log_metrics)
+        monkeypatch.setattr(steps, "mlflow", recorder)
         small = {"epochs": 2, "batch_size": 16, "freeze_layers": 0, "learning_rate": 1e-3}
         changes = {f"train.{name}": value for name, value in {**small, **settings}.items()}
         params = configure({"seed": seed, **changes})
         model = classifier(params.train.dropout)
-        checkpoint = Checkpoint(name or next(names))
+        checkpoint = Checkpoint(Path("code"), name or next(names))
         train.fit(model, *lesson, params, Accelerator(cpu=True), checkpoint)
         return SimpleNamespace(model=model, best=checkpoint.best, losses=losses)
 
@@ -93,7 +93,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(fit):
     assert not same(one, other)
 
 
-def test_a_few_rows_can_be_learnt_by_heart(fit, lesson):
+def test_a_few_rows_can_be_memorised(fit, lesson):
     _, ids, targets = lesson[0]
     model = fit(epochs=30, learning_rate=5e-3, dropout=0.0, label_smoothing=0.0, patience=30).model
     embeddings = embed_texts(model, ids)
@@ -107,7 +107,7 @@ def test_training_lowers_the_loss(fit):
     assert losses[-1] < losses[0]
 
 
-def test_bf16_learns_the_same_in_coarser_steps(fit):
+def test_bf16_learns_the_same_with_less_precision(fit):
     exact, coarse = (fit(precision=precision) for precision in ("fp32", "bf16"))
     assert coarse.best["loss"] == pytest.approx(exact.best["loss"], rel=0.1)
     assert not same(weights(exact.model), weights(coarse.model))
@@ -115,7 +115,7 @@ def test_bf16_learns_the_same_in_coarser_steps(fit):
 
 
 @pytest.mark.parametrize("layers", [0, 1, 3])
-def test_frozen_layers_stay_as_they_came_and_the_others_learn(layers, fit, classifier):
+def test_frozen_layers_stay_as_they_are_and_the_others_learn(layers, fit, classifier):
     before, after = weights(classifier()), weights(fit(epochs=1, freeze_layers=layers).model)
     frozen = [f"backbone.encoder.layer.{n}." for n in range(layers)]
     frozen += ["backbone.embeddings."] if layers else []
@@ -133,7 +133,7 @@ def test_the_head_starts_at_the_mean_of_each_class(classifier, lesson):
     means = np.stack([vectors[classes == index].mean(axis=0) for index in range(len(LABELS))])
     means /= np.linalg.norm(means, axis=1, keepdims=True)
     logits = model.head(embeddings).detach().numpy()
-    np.testing.assert_allclose(logits, models.HEAD_SCALE * vectors @ means.T, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(logits, HEAD_SCALE * vectors @ means.T, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -153,7 +153,7 @@ def test_an_epochs_batches_are_random_and_tight_and_hold_each_row_once(seed):
 
     at_random = np.array_split(np.random.default_rng(seed).permutation(1700), len(one))
     assert padding(one) < padding(at_random) / 4
-    # The order of lengths says nothing of the order of batches.
+    # Lengths say nothing about the order of batches.
     means = [lengths[batch].mean() for batch in one]
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.4
 
@@ -202,60 +202,40 @@ def test_an_interrupted_run_ends_with_the_weights_of_one_that_was_not(
     assert parts.best == whole.best
 
 
-def test_a_cache_that_the_disk_has_no_room_for_is_refused(fit, monkeypatch):
-    usage = SimpleNamespace(total=1, used=1, free=1)
-    monkeypatch.setattr(frozen.shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(UserError, match=r"train\.cache_frozen: it needs .* set it to false"):
-        fit(freeze_layers=1, cache_frozen=True)
-
-
-@pytest.mark.parametrize("layers", [1, 2, 3])
-def test_caching_frozen_layers_changes_nothing_but_the_time(layers, fit):
-    plain, cached = (fit(freeze_layers=layers, cache_frozen=cache) for cache in (False, True))
-    for name, weight in weights(plain.model).items():
-        torch.testing.assert_close(weight, weights(cached.model)[name], rtol=1e-3, atol=1e-5)
-
-
-def test_an_encoder_that_passes_on_more_than_hidden_states_is_not_cached(fit, monkeypatch):
-    monkeypatch.setattr(Encoder, "run_layers", lambda self, hidden, mask, layers: hidden)
-    with pytest.raises(UserError, match=r"train\.cache_frozen"):
-        fit(freeze_layers=1, cache_frozen=True)
-
-
 @pytest.fixture
 def prepared(configure, run):
-    """The data stage has run on the notes."""
+    """Run the data stage on the notes."""
     configure()
     assert run("data").code == 0
 
 
-def test_an_unusable_encoder_is_refused_before_anything_is_trained(
-    prepared, configure, refusal, tracking_store
+def test_a_missing_encoder_is_reported_before_anything_is_trained(
+    prepared, configure, rejection, tracking_store
 ):
     configure({"model.backbone": "nowhere", "model.sha256": None})
-    [line] = refusal("train")
+    [line] = rejection("train")
     assert line == "error: model.backbone: there is no file nowhere/model.safetensors"
     assert not artifacts.MODELS.exists()
 
 
-def test_freezing_more_layers_than_there_are_is_refused(
-    prepared, configure, refusal, tiny_backbone, tracking_store
+def test_more_frozen_layers_than_the_encoder_has_are_rejected(
+    prepared, configure, rejection, tiny_backbone, tracking_store
 ):
     backbone = {"model.backbone": str(tiny_backbone), "model.sha256": None}
     configure({**backbone, "train.freeze_layers": 4})
-    [line] = refusal("train")
+    [line] = rejection("train")
     assert line == "error: train.freeze_layers: the backbone has 3 layers to freeze"
 
 
-def test_data_that_was_altered_is_not_trained_on(prepared, refusal):
+def test_altered_data_is_not_trained_on(prepared, rejection):
     with (artifacts.PROCESSED / "train.parquet").open("ab") as file:
         file.write(b"x")
-    [line] = refusal("train")
+    [line] = rejection("train")
     assert "train.parquet" in line
     assert " data" in line
 
 
-def test_without_data_there_is_no_training(configure, refusal):
+def test_without_data_there_is_no_training(configure, rejection):
     configure()
-    [line] = refusal("train")
+    [line] = rejection("train")
     assert str(artifacts.PROCESSED) in line

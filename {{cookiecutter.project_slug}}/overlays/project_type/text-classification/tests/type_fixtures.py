@@ -6,26 +6,14 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from portfolio_kit.artifacts import MODELS
+
 pytest_plugins = ["encoder_fixtures"]
 
 NOTES = Path(__file__).parent / "data" / "notes.csv"
+LABELS = ["computers", "electrics", "garden", "plumbing"]
 
-EXCLUDED_CHECKS: list[str] = []  # of the API's schema
-
-# How many requests are made up for each route, so that there are 2,000.
-CASES_OF_A_ROUTE = 2_000
-
-# What only training installs, beyond what it does for every type.
-TRAINING = "accelerate cleanlab datasketch tqdm transformers"
-
-# A request, and what its answer holds.
-QUESTION = ("/predict", {"texts": ["The tap leaks."]})
-ANSWER = "'label': 'plumbing'"
-
-# What makes the example request take its time.
-SLOWLY: dict[str, int] = {}
-
-# Every knob that matters here, whatever params.yaml says today.
+# Every parameter that matters here, whatever params.yaml says today.
 SETTINGS = {
     "seed": 13,
     "data.source": str(NOTES),
@@ -51,7 +39,6 @@ SETTINGS = {
     "train.patience": 2,
     "train.threads": 1,
     "train.precision": "fp32",
-    "train.cache_frozen": False,
     "train.checkpoint_steps": 100,
     "train.int8": False,
     "train.review_precision": 0.9,
@@ -65,7 +52,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="session")
 def configure(write_params):
-    """Write a params.yaml that is about the notes, with changes, into the working directory."""
+    """Write a params.yaml for the notes, with changes, into the working directory."""
 
     def configure(changes=()):
         return write_params({**SETTINGS, **dict(changes)})
@@ -81,7 +68,7 @@ def notes():
 
 @pytest.fixture
 def given(configure):
-    """Write a data file and a params.yaml that names it."""
+    """Write a data file, as text or bytes, and a params.yaml that names it."""
 
     def given(content, name="notes.csv", **changes):
         Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -93,8 +80,11 @@ def given(configure):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, configure, backbone, tracking_store):
-    """A project after `data` and `train` on the notes: its folder, parameters and torch model."""
-    from {{cookiecutter.package_name}}.data import prepare
+    """A project after `data` and `train` on the notes, with the project's own encoder.
+
+    `exported` are the arguments of the export, the first of them the torch model.
+    """
+    from {{cookiecutter.package_name}}.data.prepare import prepare
     from {{cookiecutter.package_name}}.training import train
 
     folder = tmp_path_factory.mktemp("trained")
@@ -109,64 +99,64 @@ def trained(tmp_path_factory, configure, backbone, tracking_store):
         train_export = train.export
         patch.setattr(train, "export", export)
         params = configure({"model.backbone": str(backbone)})
-        prepare.run(params)
-        train.run(params)
+        prepare(params)
+        train.train(params)
     return SimpleNamespace(folder=folder, params=params, model=exported[0], exported=exported)
 
 
 @pytest.fixture(scope="session")
 def predictor(trained):
     """The exported model, loaded as the API loads it."""
-    from {{cookiecutter.package_name}}.serving.predictor import Predictor
+    from {{cookiecutter.package_name}}.predictor import Predictor
 
-    return Predictor.load(trained.folder / "models", trained.params.serve)
+    return Predictor.load(trained.folder / MODELS, trained.params.serve)
 
 
-@pytest.fixture
-def example_model():
-    """What the model card says of training, as `train` writes it."""
-    size = {"megabytes": 90.9, "milliseconds_a_text": 5.7, "accuracy": 0.91}
-    return {
-        "backbone": "encoder",
-        "max_tokens": 64,
-        "validation": {"epoch": 2, "loss": 0.31},
-        "temperature": 0.63,
-        "precision": "fp32",
-        "fp32": size,
-        "int8": {**size, "megabytes": 23.4, "milliseconds_a_text": 2.4},
-    }
+@pytest.fixture(scope="session")
+def evaluated(trained):
+    """The trained project's folder after `evaluate`."""
+    from {{cookiecutter.package_name}}.evaluation.evaluate import evaluate
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(trained.folder)
+        evaluate(trained.params)
+    return trained.folder
 
 
 @pytest.fixture
 def example_metrics():
     """Made-up results, as `evaluate` writes them."""
+    from {{cookiecutter.package_name}}.evaluation.metrics import Metrics
+
     row = {"precision": 0.75, "recall": 0.6, "f1": 2 / 3, "rows": 40}
-    return {
-        "project_type": "text-classification",
-        "model_version": "0123456789ab",
-        "data": {"sha256": "d" * 64, "rows": {"train": 1400, "valid": 200, "test": 400}},
-        "model": {"accuracy": 0.91239, "macro_f1": 0.90051, "ece": 0.0449},
-        "baselines": {
-            "majority class": {"accuracy": 0.5, "macro_f1": 1 / 3, "ece": 0.5},
-            "TF-IDF": {"accuracy": 0.85, "macro_f1": 0.8123, "ece": 0.1},
-        },
-        "intervals_95": {"accuracy": [0.8811, 0.9409], "macro_f1": [0.8702, 0.9301]},
-        "versus_best_baseline": {
-            "baseline": "TF-IDF",
-            "metric": "macro_f1",
-            "difference": 0.08821,
-            "interval_95": [0.0512, 0.1277],
-        },
-        "calibration": {"temperature": 0.63, "ece_before": 0.1602, "ece_after": 0.0449},
-        "review": {
-            "target_precision": 0.95,
-            "threshold": 0.7022,
-            "coverage": 0.9288,
-            "precision": 0.9404,
-            "precision_interval_95": [0.9292, 0.9499],
-        },
-        "slices": {"1 to 9 words": {"rows": 40, "accuracy": 0.9, "interval_95": [0.77, 0.96]}},
-        "per_class": {"left": row, "right": {**row, "rows": 360}},
-        "train_seconds": 61.4,
-        "peak_memory_mb": 1234.5,
-    }
+    return Metrics.model_validate(
+        {
+            "project_type": "text-classification",
+            "model_version": "0123456789ab",
+            "data": {"sha256": "d" * 64, "rows": {"train": 1400, "valid": 200, "test": 400}},
+            "model": {"accuracy": 0.91239, "macro_f1": 0.90051, "ece": 0.0449},
+            "baselines": {
+                "majority class": {"accuracy": 0.5, "macro_f1": 1 / 3, "ece": 0.5},
+                "TF-IDF": {"accuracy": 0.85, "macro_f1": 0.8123, "ece": 0.1},
+            },
+            "intervals_95": {"accuracy": [0.8811, 0.9409], "macro_f1": [0.85, 0.95]},
+            "versus_best_baseline": {
+                "baseline": "TF-IDF",
+                "metric": "macro_f1",
+                "difference": 0.08821,
+                "interval_95": [0.0512, 0.1277],
+            },
+            "calibration": {"temperature": 0.63, "ece_before": 0.1602, "ece_after": 0.0449},
+            "selective_prediction": {
+                "target_precision": 0.95,
+                "threshold": 0.7022,
+                "coverage": 0.9288,
+                "precision": 0.9404,
+                "precision_interval_95": [0.9292, 0.9499],
+            },
+            "slices": {"1 to 9 words": {"rows": 40, "accuracy": 0.9, "interval_95": [0.77, 0.96]}},
+            "per_class": dict.fromkeys(LABELS, row),
+            "train_seconds": 61.4,
+            "peak_memory_mb": 1234.5,
+        }
+    )

@@ -1,29 +1,11 @@
-"""The keys of `params.yaml`, their types and bounds; what has a default here may be left out."""
+"""The keys of `params.yaml`, their types and bounds; a key with a default here is optional."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .config import MOST, Monitor, Place, Section, Serve, Threads, Tracking
-
-Fraction = Annotated[float, Field(gt=0, le=1 / 3)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Rate = Annotated[float, Field(gt=0, le=1)]
-Mode = Literal["dense", "bm25", "hybrid"]
-# Those with both a stemmer and a list of stop words.
-Language = Literal[
-    "english",
-    "dutch",
-    "french",
-    "german",
-    "italian",
-    "norwegian",
-    "portuguese",
-    "russian",
-    "spanish",
-    "swedish",
-    "turkish",
-]
+from portfolio_kit.config import MOST, Fraction, Place, Rate, Section, Settings, Share, Threads
+from portfolio_kit.retrieval.settings import Index, Language, Serving
 
 
 class Data(Section):
@@ -42,7 +24,7 @@ class Model(Section):
     overlap_tokens: Annotated[int, Field(ge=0, le=MOST)]
 
     @model_validator(mode="after")
-    def _passages_move_on(self) -> "Model":
+    def _passages_advance(self) -> "Model":
         if self.overlap_tokens > self.max_tokens // 2:
             raise ValueError("overlap_tokens is more than half of max_tokens; make it smaller")
         return self
@@ -64,32 +46,9 @@ class Train(Section):
     checkpoint_steps: Annotated[int, Field(ge=1, le=MOST)]
 
 
-class Index(Section):
-    exact_below: Annotated[int, Field(ge=0, le=MOST)]
-    storage: Literal["f16", "i8"]
-    connectivity: Annotated[int, Field(ge=2, le=256)]
-    expansion_add: Annotated[int, Field(ge=1, le=10_000)]
-    expansion_search: Annotated[int, Field(ge=1, le=10_000)]
-    qdrant_url: str | None = None
-
-
-class Evaluate(Section):
-    bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)]
-
-
-class Serving(Serve):
-    retrieval: Mode | None
-    exact: bool
-    changes: Place | None
-
-
-class Params(Section):
+class Params(Settings):
     data: Data
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
     model: Model
     train: Train
     index: Index
-    evaluate: Evaluate
-    tracking: Tracking
     serve: Serving
-    monitor: Monitor

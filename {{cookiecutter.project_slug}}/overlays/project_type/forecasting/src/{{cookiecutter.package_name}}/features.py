@@ -1,69 +1,49 @@
-"""What the model is shown of a series: one place, so that training, evaluation and serving agree.
+"""What the model sees of a series: one place, so training, evaluation and serving agree.
 
 A window is a series seen from an origin, the first moment that is forecast. It holds nothing that
-would not be known there: targets before the origin, past covariates once their delay is over, and
-the calendar and future covariates of the moments that are forecast.
+is not known there: values before the origin, past covariates once their delay is over, and the
+calendar and future covariates of the moments that are forecast.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from portfolio_kit.timegrid.grid import Grid
+from portfolio_kit.timegrid.series import Series
+
 from .params import Params
-from .timegrid import Calendar, parse_freq
 
-ONLY_SERIES = "y"  # the name of the one series that has none
-
-
-@dataclass(frozen=True)
-class Series:
-    """One series: its values at every moment of a grid from `start` on."""
-
-    name: str
-    start: np.datetime64  # seconds
-    y: np.ndarray  # float64 (moments,)
-    past: np.ndarray  # float32 (moments, past covariates)
-    future: np.ndarray  # float32 (moments, or more, future covariates)
-    observed: np.ndarray  # bool (moments,); False: filled
+# The quantiles of each step, in order.
+LEVELS = {"lo_95": 0.025, "lo_80": 0.1, "y_hat": 0.5, "hi_80": 0.9, "hi_95": 0.975}
+MEDIAN = list(LEVELS).index("y_hat")
 
 
-@dataclass(frozen=True)
-class Shape:
-    """How windows are cut, and what a step of them is."""
+class Shape(Grid):
+    """How windows are cut out of series."""
 
-    horizon: int
     season_lengths: list[int]
     seasons: int  # longest ones that are averaged
-    freq: str
-    timezone: str | None
-    holidays: str | None
     past_delay: int
-    past_columns: list[str]
-    future_columns: list[str]
-    yearly: bool  # the training block has a whole year: what it has not seen, nobody can learn
 
     @property
     def shortest(self) -> int:
-        """Return the length of the shortest season, in steps."""
+        """Return the length of the shortest season in steps."""
         return min(self.season_lengths)
 
     @property
     def longest(self) -> int:
-        """Return the length of the longest season, in steps."""
+        """Return the length of the longest season in steps."""
         return max(self.season_lengths)
 
     @property
     def history(self) -> int:
-        """Return how many steps before its origin a window begins: one longest season, which is
-        compared with those before it; and the newest past covariates have to be in it.
+        """Return how many steps before its origin a window begins.
+
+        One longest season is compared with those before it, and the newest past covariates must be
+        among the steps.
         """
         return max(self.longest * (self.seasons + 1), self.past_delay + 1)
-
-    @property
-    def calendar(self) -> Calendar:
-        """Return the calendar of the moments that are forecast."""
-        return Calendar(self.freq, self.timezone, self.holidays, self.yearly)
 
 
 def shape_of(params: Params, yearly: bool) -> Shape:
@@ -91,7 +71,6 @@ class Windows:
 
     def __init__(self, series: list[Series], shape: Shape) -> None:
         self.series, self.shape = series, shape
-        step = parse_freq(shape.freq)
         self._offsets = np.cumsum([0, *(len(one.y) + shape.horizon for one in series)])
         self._y = np.full(self._offsets[-1], np.nan)
         self._observed = np.zeros(self._offsets[-1], dtype=bool)
@@ -101,15 +80,13 @@ class Windows:
             self._y[offset : offset + len(one.y)] = one.y
             self._observed[offset : offset + len(one.y)] = one.observed
             first = min(shape.history, length)  # no origin is earlier
-            moments = one.start + step * np.arange(first, length)
-            calendar = shape.calendar.features(moments)
-            features = np.zeros(
-                (length, calendar.shape[1] + len(shape.future_columns)), dtype=np.float32
-            )
-            features[first:, : calendar.shape[1]] = calendar
-            if shape.future_columns:  # beyond what is known of them they stay as they were last
+            calendar = shape.calendar.features(one.start + shape.step * np.arange(first, length))
+            days = calendar.shape[1]
+            features = np.zeros((length, days + len(shape.future_columns)), dtype=np.float32)
+            features[first:, :days] = calendar
+            if shape.future_columns:  # those that are not known stay at their last value
                 known = np.minimum(np.arange(length), len(one.future) - 1)
-                features[:, calendar.shape[1] :] = one.future[known]
+                features[:, days:] = one.future[known]
             steps.append(features)
             past.append(np.zeros((length, len(shape.past_columns)), dtype=np.float32))
             past[-1][: len(one.past)] = one.past
@@ -127,26 +104,16 @@ class Windows:
         )
 
     def targets(self, which: np.ndarray, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return what came, (n, horizon), and whether it was observed, or filled in later."""
-        at = (self._offsets[which] + origins)[:, None] + np.arange(self.shape.horizon)
+        """Return the values (n, horizon), and whether each was observed and not filled in."""
+        at = self._ahead(which, origins)
         return self._y[at], self._observed[at]
 
-    def before(self, which: int, origin: int) -> Series:
-        """Return all that a window knows of its series at its origin, as a series."""
-        one, step = self.series[which], parse_freq(self.shape.freq)
-        first = max(0, origin - self.shape.history)
-        return Series(
-            name=one.name,
-            start=one.start + step * first,
-            y=one.y[first:origin],
-            past=one.past[first:origin],
-            future=one.future[first : origin + self.shape.horizon],
-            observed=one.observed[first:origin],
-        )
-
     def past_ahead(self, which: np.ndarray, origins: np.ndarray) -> np.ndarray:
-        """Return past covariates of the moments that are forecast, (n, horizon, covariates): what
-        nobody knows at the origin, to measure what knowing it would be worth.
+        """Return the past covariates (n, horizon, covariates) of the moments that are forecast.
+
+        Nobody knows them at the origin; they measure what knowing them would be worth.
         """
-        at = (self._offsets[which] + origins)[:, None] + np.arange(self.shape.horizon)
-        return self._past[at]
+        return self._past[self._ahead(which, origins)]
+
+    def _ahead(self, which: np.ndarray, origins: np.ndarray) -> np.ndarray:
+        return (self._offsets[which] + origins)[:, None] + np.arange(self.shape.horizon)

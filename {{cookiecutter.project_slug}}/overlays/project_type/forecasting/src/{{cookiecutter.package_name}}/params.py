@@ -1,16 +1,15 @@
-"""The keys of `params.yaml`, their types and bounds; what has a default here may be left out."""
+"""The keys of `params.yaml`, their types and bounds; a key with a default here is optional."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .config import MOST, Monitor, Place, Section, Serve, Threads, Tracking
+from portfolio_kit import config
+from portfolio_kit.config import MOST, Fraction, Place, Rate, Section, Settings, Share, Threads
 
 MAX_STEPS = 1_000_000  # a year has 525,600 minutes
+Columns = Annotated[list[str], Field(default_factory=list)]
 Season = Annotated[int, Field(ge=2, le=MAX_STEPS)]
-Fraction = Annotated[float, Field(gt=0, le=1 / 3)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Rate = Annotated[float, Field(gt=0, le=1)]
 
 
 class Data(Section):
@@ -19,8 +18,8 @@ class Data(Section):
     id_column: str | None = None
     time_column: str
     target_column: str
-    future_columns: Annotated[list[str], Field(default_factory=list)]
-    past_columns: Annotated[list[str], Field(default_factory=list)]
+    future_columns: Columns
+    past_columns: Columns
     past_delay: Annotated[int, Field(ge=0, le=MAX_STEPS)] = 0
     freq: str
     timezone: str | None = None
@@ -58,19 +57,14 @@ class Train(Section):
     checkpoint_steps: Annotated[int, Field(ge=1, le=MOST)]
 
 
-class Evaluate(Section):
+class Evaluate(config.Evaluate):
     step_size: Annotated[int, Field(ge=1, le=MAX_STEPS)]
-    bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)]
 
 
-class Params(Section):
+class Params(Settings):
     data: Data
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
     horizon: Annotated[int, Field(ge=1, le=1_000)]
     season_lengths: Annotated[list[Season], Field(min_length=1, max_length=4)]
     model: Model
     train: Train
     evaluate: Evaluate
-    tracking: Tracking
-    serve: Serve
-    monitor: Monitor

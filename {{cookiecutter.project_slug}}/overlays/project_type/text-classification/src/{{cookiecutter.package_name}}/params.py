@@ -4,17 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from portfolio_kit.config import (
-    MOST,
-    Fraction,
-    Place,
-    Rate,
-    Section,
-    Serve,
-    Settings,
-    Share,
-    Threads,
-)
+from portfolio_kit.config import Fraction, Place, Rate, Section, Serve, Settings, Share, Threads
 
 
 class Data(Section):
@@ -46,11 +36,11 @@ class Train(Section):
     dropout: Share
     label_smoothing: Share
     class_weight_power: Annotated[float, Field(ge=0, le=1)]
-    freeze_layers: Annotated[int, Field(ge=0, le=MOST)]
-    patience: Annotated[int, Field(ge=1, le=MOST)]
+    freeze_layers: Annotated[int, Field(ge=0, le=1000)]
+    patience: Annotated[int, Field(ge=1, le=1000)]
     threads: Threads
     precision: Literal["auto", "fp32", "bf16"]
-    checkpoint_steps: Annotated[int, Field(ge=1, le=MOST)]
+    checkpoint_steps: Annotated[int, Field(ge=1, le=1_000_000)]
     int8: bool
     review_precision: Annotated[float, Field(gt=0, lt=1)]
 

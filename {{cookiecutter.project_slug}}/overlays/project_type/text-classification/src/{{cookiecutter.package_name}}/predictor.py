@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from portfolio_kit import records
 from portfolio_kit.serving.model import OnnxModel
@@ -32,9 +31,9 @@ class Manifest(records.Manifest):
     backbone: str
     temperature: float  # the logits are divided by it
     target_precision: float  # of the answers that are not abstained from
+    model_files: dict[str, ModelFile]  # by precision; empty until they are measured
     threshold: float = 1.0  # of confidence, from which on that precision was reached on `valid`
     accuracy_lost: float = 0.0  # by the conversion to ONNX
-    model_files: dict[str, ModelFile] = Field(default_factory=dict)  # by precision
 
 
 class Predictor(OnnxModel[Manifest]):
@@ -46,17 +45,9 @@ class Predictor(OnnxModel[Manifest]):
     def __init__(self, folder: Path, manifest: Manifest, settings: Serving) -> None:
         super().__init__(folder, manifest, settings)
         self._tokenizer = load_tokenizer(folder / "tokenizer.json", manifest.max_tokens)
-        self._review_below = settings.review_below
         self._hidden = self._session.get_outputs()[1].shape[1]
-
-    def warm_up(self) -> None:
-        """Answer once."""
-        self.predict(["warm up"])
-
-    @property
-    def review_below(self) -> float:
-        """Return the confidence below which the model abstains and a person should look."""
-        return self.manifest.threshold if self._review_below is None else self._review_below
+        chosen = settings.review_below  # below it the model abstains and a person should look
+        self.review_below = manifest.threshold if chosen is None else chosen
 
     def prepare(self, texts: list[str]) -> list[Ids]:
         """Return the tokens of each text."""
@@ -71,14 +62,6 @@ class Predictor(OnnxModel[Manifest]):
             feed = {"input_ids": input_ids, "attention_mask": attention_mask}
             logits[batch], embeddings[batch] = self._session.run(["logits", "embeddings"], feed)
         return logits, embeddings
-
-    def logits(self, ids: list[Ids]) -> np.ndarray:
-        """Return logits, float32 (texts, classes)."""
-        return self.compute(ids)[0]
-
-    def probabilities(self, ids: list[Ids]) -> np.ndarray:
-        """Return probabilities, float64 (texts, classes), each row summing to 1."""
-        return softmax(self.logits(ids))
 
     def answer(self, ids: list[Ids]) -> list[dict[str, Any]]:
         """Return label, confidence, probabilities by label, and needs_review for each text.
@@ -101,9 +84,7 @@ class Predictor(OnnxModel[Manifest]):
     def predict(self, texts: list[str]) -> list[dict[str, Any]]:
         """Return the answer to each text, as clients get it."""
         answers = self.answer(self.prepare(texts))
-        for answer in answers:
-            del answer["embedding"]
-        return answers
+        return [{key: answer[key] for key in answer if key != "embedding"} for answer in answers]
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,27 +22,21 @@ class Signals:
 
     def __init__(self, predictor: Predictor) -> None:
         known = json.loads((predictor.folder / VOCABULARY).read_text(encoding="utf-8"))
-        self._vocabulary = frozenset(known["vocabulary"])
-        self._centroid = np.array(known["centroid"])
+        self._vocabulary, self._centroid = set(known["vocabulary"]), np.array(known["centroid"])
 
     def __call__(self, text: str, answer: dict[str, Any]) -> Observation:
-        """Return the label, and as signals: length in words, share of unknown words, cosine
-        distance from the centroid, confidence, label.
-        """
-        words = words_of(text)
+        """Return text, label and signals; `distance` is one minus the cosine to the centroid."""
+        words, label = words_of(text), answer["label"]
         unknown = sum(word not in self._vocabulary for word in words)
         distance = 1 - answer["embedding"].astype(float) @ self._centroid
-        return Observation(
-            input=text,
-            answer={"label": answer["label"]},
-            signals={
-                "words": len(words),
-                "unknown_words": round(unknown / max(1, len(words)), 4),
-                "distance": round(float(distance), 4),
-                "confidence": round(answer["confidence"], 4),
-                "label": answer["label"],
-            },
-        )
+        signals = {
+            "words": len(words),
+            "unknown_words": round(unknown / max(1, len(words)), 4),
+            "distance": round(float(distance), 4),
+            "confidence": round(answer["confidence"], 4),
+            "label": label,
+        }
+        return Observation(text, {"label": label}, signals)
 
 
 def words_of(text: str) -> list[str]:
@@ -51,7 +44,7 @@ def words_of(text: str) -> list[str]:
     return WORD.findall(text.casefold())
 
 
-def write_vocabulary(folder: Path, texts: Iterable[str], embeddings: np.ndarray) -> None:
+def write_vocabulary(folder: Path, texts: list[str], embeddings: np.ndarray) -> None:
     """Write the words of training texts, and the centroid of embeddings (rows, hidden)."""
     counts = Counter(word for text in texts for word in words_of(text))
     centroid = embeddings.mean(axis=0, dtype=float)

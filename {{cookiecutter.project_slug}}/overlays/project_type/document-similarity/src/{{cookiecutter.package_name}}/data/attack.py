@@ -6,28 +6,38 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ..retrieval.documents import Document
-from .stix import Thing, clean, names, procedures, read_bundle
+from portfolio_kit.errors import UserError
+from portfolio_kit.retrieval.documents import Document
+from portfolio_kit.text.stix import Thing, clean, names, procedures, read_bundle
 
 IDENTIFIER = re.compile(r"\bT\d{4}(\.\d{3})?\b")
 MIN_WORDS = 3  # left of a query without the technique's name
 
 
 class Bundle(NamedTuple):
-    """What the bundle holds, less what cannot be used."""
+    """The usable contents of a bundle."""
 
     documents: list[Document]
-    queries: pd.DataFrame  # query_id, query, group: the actor or tool that it is about
-    judgements: pd.DataFrame  # query_id, document_id, relevance
-    dropped: dict[str, int]
+    judged: pd.DataFrame  # query_id, query, group (the actor or tool), document_id, relevance
+    dropped: dict[str, int]  # sentences, by reason
 
 
 def read(path: Path) -> Bundle:
     """Return techniques, and sentences on how somebody used one, each judged relevant to it.
 
-    Citations, links, and the names of actor and technique are taken out of a query: they would give
-    the answer away. Sentences that are then the same are one query, with all its techniques.
+    Citations, links, and the names of actor and technique are removed from a query, since they
+    would reveal the answer. Sentences that are then equal become one query with all their
+    techniques. Raises `UserError` for any other file.
     """
+    try:
+        return _read(path)
+    # A malformed bundle raises ValueError, KeyError, TypeError or StopIteration.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"data.source: {path.name} cannot be parsed: {reason:.300}") from error
+
+
+def _read(path: Path) -> Bundle:
     objects = read_bundle(path)
     techniques = {item["id"]: item for item in objects if _is_current_technique(item)}
     documents = [
@@ -45,15 +55,11 @@ def read(path: Path) -> Bundle:
         rows.append((query, actor["name"], identifier(technique)))
     table = pd.DataFrame(rows, columns=["query", "group", "document_id"])
     table["query_id"] = [str(number) for number in pd.factorize(table["query"])[0]]
-    first = table.drop_duplicates("query_id")
-    judgements = table[["query_id", "document_id"]].drop_duplicates().assign(relevance=1)
-    repeated = len(table) - len(judgements)
-    return Bundle(
-        documents,
-        first[["query_id", "query", "group"]],
-        judgements,
-        {"too_short": too_short, "repeated": repeated},
-    )
+    # A query belongs to the actor of its first sentence.
+    table["group"] = table.groupby("query_id")["group"].transform("first")
+    judged = table.drop_duplicates(["query_id", "document_id"]).assign(relevance=1)
+    dropped = {"too_short": too_short, "repeated": len(table) - len(judged)}
+    return Bundle(documents, judged, dropped)
 
 
 def identifier(technique: Thing) -> str:
@@ -63,7 +69,7 @@ def identifier(technique: Thing) -> str:
 
 
 def without_answer(sentence: str, technique: Thing) -> str:
-    """Take the technique's own name, and all identifiers, out of a sentence."""
+    """Remove the technique's own name, and every identifier, from a sentence."""
     name = rf"(?<!\w){re.escape(technique['name'])}(?!\w)"
     sentence = re.sub(name, "", sentence, flags=re.IGNORECASE)
     return " ".join(IDENTIFIER.sub("", sentence).split())

@@ -1,39 +1,38 @@
 """What fine-tuning has to beat to be worth its cost."""
 
 from pathlib import Path
-from typing import Any
 
-from .. import artifacts
+from portfolio_kit import artifacts
+from portfolio_kit.retrieval.documents import Documents
+from portfolio_kit.retrieval.embedding import embed_corpus
+from portfolio_kit.retrieval.scores import DEPTH, Rankings
+from portfolio_kit.retrieval.vectors import Exact, Vectors
+from portfolio_kit.text.encoder import Encoder, fetch_backbone, load_backbone
+
 from ..data.prepare import CORPUS
 from ..params import Params
-from ..retrieval.documents import Documents
-from ..retrieval.vectors import Exact, Vectors
-from ..serving.embedder import Embedder
-from ..training import indexing
-from ..training.encoder import Encoder, fetch_backbone, load_backbone
-from ..training.export import write_onnx
-from .scores import DEPTH, Rankings
+from ..predictor import Manifest, Predictor
+from ..training.export import convert
 
-FOLDER = Path(".cache/as-it-comes")
+FOLDER = Path(".cache/pretrained")
 
 
-def as_it_comes(
-    queries: dict[str, str], documents: Documents, manifest: dict[str, Any], params: Params
+def pretrained(
+    queries: dict[str, str], documents: Documents, model: Manifest, params: Params
 ) -> Rankings:
-    """Return what the encoder finds without fine-tuning, compared with every passage.
+    """Return what the encoder finds without fine-tuning, comparing with every passage.
 
-    manifest: of the model that is served; all but the weights is as there.
+    All but the weights is as in `model`.
     """
-    backbone = fetch_backbone(params.model)
+    backbone = fetch_backbone(params.model.backbone, params.model.sha256)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "tokenizer.json").write_bytes((backbone / "tokenizer.json").read_bytes())
-    write_onnx(Encoder(load_backbone(backbone)), [[0, 0]], FOLDER / "model.onnx")
-    facts = {**manifest, "version": artifacts.sha256(FOLDER / "model.onnx")}
-    embedder = Embedder(FOLDER, facts, params.serve)
-    corpus = manifest["splits"][CORPUS]
-    index = Exact(Vectors(indexing.embed_corpus(embedder, documents, corpus)))
-    vectors = embedder.embed(embedder.tokens(list(queries.values())))
-    found = {}
+    convert(Encoder(load_backbone(backbone)), backbone, [[0, 0]], FOLDER)
+    version = artifacts.sha256(FOLDER / "model.onnx")
+    encoder = Predictor(FOLDER, model.model_copy(update={"version": version}), params.serve)
+    identity = (encoder.manifest.embedding, model.splits[CORPUS])
+    embedded = embed_corpus(documents, encoder.embed_documents, encoder.dimensions, *identity)
+    index, found = Exact(Vectors(embedded)), {}
+    vectors = encoder.embed_queries(list(queries.values()))
     for query_id, vector in zip(queries, vectors, strict=True):
         rows, _ = index.search(vector, DEPTH)
         found[query_id] = [documents.at(row).id for row in rows]

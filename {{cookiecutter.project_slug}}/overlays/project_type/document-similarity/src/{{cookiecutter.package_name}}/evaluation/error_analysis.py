@@ -1,21 +1,22 @@
 """Where searches fail, for a person to look at: slices, and the worst queries."""
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..artifacts import REPORTS, write_text
+from portfolio_kit.artifacts import REPORTS, write_text
+from portfolio_kit.markdown import table
+from portfolio_kit.retrieval.collection import Collection
+from portfolio_kit.retrieval.documents import Documents, searchable
+from portfolio_kit.retrieval.scores import DEPTH, Rankings, queries_of
+
 from ..params import Params
-from ..retrieval.documents import Documents, searchable
-from ..retrieval.words import Tokens
-from .intervals import interval_95
-from .markdown import table
-from .scores import DEPTH, Rankings, queries_of
+from .metrics import Slice
+from .scores import first_rank, mean_interval_95, relevant
 
 SHOWN = 20
-INSTEAD = 3  # documents shown that came first
+INSTEAD = 3  # documents shown that were ranked first
 ERRORS = REPORTS / "errors.md"
 OVERLAPS = {
     "no shared words": (-1.0, 0.0),
@@ -26,18 +27,16 @@ OVERLAPS = {
 
 
 def slices(
-    test: pd.DataFrame, ndcg: np.ndarray, documents: Documents, tokens: Tokens, params: Params
-) -> dict[str, dict[str, Any]]:
+    test: pd.DataFrame, ndcg: np.ndarray, collection: Collection, params: Params
+) -> dict[str, Slice]:
     """Return nDCG@10 by the length of the query, and by the words it shares with its documents.
 
-    ndcg (queries,), in the order of `queries_of(test)`. A word counts without its ending, a stop
-    word not at all.
+    ndcg (queries,), in the order of `queries_of(test)`. Words are compared without endings, and
+    stop words do not count.
     """
     queries, wanted = queries_of(test), relevant(test)
     lengths = np.array([len(query.split()) for query in queries.values()])
-    overlaps = np.array(
-        [overlap(query, wanted[one], documents, tokens) for one, query in queries.items()]
-    )
+    overlaps = np.array([overlap(text, wanted[one], collection) for one, text in queries.items()])
     quarters = np.quantile(lengths, [0.25, 0.5, 0.75]).round().astype(int)
     limits = [lengths.min() - 1, *quarters, lengths.max()]
     parts = {
@@ -50,52 +49,35 @@ def slices(
     for name, inside in parts.items():
         values = ndcg[inside]
         if len(values):
-            found[name] = {
-                "queries": len(values),
-                "ndcg_at_10": float(values.mean()),
-                "interval_95": mean_interval(values, params),
-            }
+            interval = mean_interval_95(values, params, widest=[0.0, 1.0])
+            mean = float(values.mean())
+            found[name] = Slice(queries=len(values), ndcg_at_10=mean, interval_95=interval)
     return found
 
 
-def mean_interval(values: np.ndarray, params: Params) -> list[float]:
-    """Return the bootstrap interval of the mean of one value a query, each from 0 to 1."""
-    if len(values) == 1:
-        return [0.0, 1.0]  # one query says nothing of others
-    samples, seed = params.evaluate.bootstrap_samples, params.seed
-    return interval_95(lambda rows: float(values[rows].mean()), len(values), samples, seed)
-
-
-def relevant(test: pd.DataFrame) -> "pd.Series[Any]":
-    """Return the list of relevant documents of each query, by its id."""
-    return test[test["relevance"] > 0].groupby("query_id")["document_id"].agg(list)
-
-
-def overlap(query: str, wanted: list[str], documents: Documents, tokens: Tokens) -> float:
+def overlap(query: str, wanted: list[str], collection: Collection) -> float:
     """Return the share of a query's words that its relevant documents have."""
-    words = set(tokens.split(query))
-    held: set[str] = set()
+    split, documents = collection.words.tokens.split, collection.documents
+    words, held = set(split(query)), set()
     for document_id in wanted:
-        row = documents.row_of(document_id)
-        assert row is not None  # checked by the data stage
-        held |= set(tokens.split(documents[row]))
+        held |= set(split(searchable(documents.by_id(document_id))))
     return len(words & held) / max(1, len(words))
 
 
 def write(
+    slices: dict[str, Slice],
     test: pd.DataFrame,
     ndcg: np.ndarray,
     rankings: Rankings,
     documents: Documents,
-    report: dict[str, Any],
     version: str,
 ) -> None:
-    """Write `reports/errors.md`: the slices, and the queries whose documents came last."""
+    """Write `reports/errors.md`: the slices, and the queries whose documents ranked last."""
     parts = []
-    for name, part in report["slices"].items():
-        low, high = part["interval_95"]
-        score = f"{part['ndcg_at_10']:.3f}, {low:.3f} to {high:.3f}"
-        parts.append((name, f"{part['queries']:,}", score))
+    for name, part in slices.items():
+        low, high = part.interval_95
+        score = f"{part.ndcg_at_10:.3f}, {low:.3f} to {high:.3f}"
+        parts.append((name, f"{part.queries:,}", score))
     queries, wanted = queries_of(test), relevant(test)
     ranks = np.array([first_rank(rankings[one], wanted[one]) for one in queries])
     worst = np.lexsort((np.arange(len(ranks)), -ranks, ndcg))[:SHOWN]
@@ -114,24 +96,17 @@ Model `{version}`; written by the evaluate stage. Each row is a place to look, n
 
 {table("slice|queries|nDCG@10, 95% interval", parts)}
 
-The words that a query shares with its documents are counted without endings and stop words: where
-there are none, only the meaning can help.
+Shared words are counted without endings and stop words: a query that shares none with its documents
+can be answered by meaning only.
 
 ## The {len(lines)} worst queries of the test set
 
-{table("query|its document|found at|came first", lines)}
+{table("query|relevant|found at|ranked first", lines)}
 """
     write_text(ERRORS, text)
 
 
-def first_rank(ranking: list[str], wanted: list[str]) -> int:
-    """Return the rank of the first relevant document, from 1; beyond `DEPTH` if there is none."""
-    return next((rank for rank, one in enumerate(ranking, 1) if one in wanted), DEPTH + 1)
-
-
 def named(documents: Documents, document_id: str) -> str:
     """Return a document's title and id."""
-    row = documents.row_of(document_id)
-    assert row is not None
-    document = documents.at(row)
+    document = documents.by_id(document_id)
     return f"{document.title or searchable(document).strip()[:60]} ({document_id})"

@@ -1,89 +1,41 @@
-"""How good rankings are, query by query."""
+"""Measures of one model's rankings beyond those that the kit computes per query."""
 
-from collections.abc import Iterable
+from typing import Any
 
-import ir_measures
 import numpy as np
 import pandas as pd
-from ir_measures import RR, Measure, R, nDCG
 
-from ..params import Mode
-from ..serving.predictor import Predictor
+from portfolio_kit.intervals import interval_95
+from portfolio_kit.records import Interval
+from portfolio_kit.retrieval.scores import DEPTH, Rankings
 
-MODES: tuple[Mode, ...] = ("dense", "bm25", "hybrid")
-DEPTH = 100  # documents of a ranking that are looked at
-# The gain of a document is its relevance, and all above zero are relevant for the others.
-METRICS: dict[str, Measure] = {
-    "ndcg_at_10": nDCG @ 10,
-    "mrr_at_10": RR @ 10,
-    "recall_at_10": R @ 10,
-    "recall_at_100": R @ 100,
-}
-Rankings = dict[str, list[str]]  # query ids to ids of documents, best first
+from ..params import Params
 
 
-def queries_of(judged: pd.DataFrame) -> dict[str, str]:
-    """Return the queries of a split by id."""
-    return dict(zip(judged["query_id"], judged["query"], strict=True))
+def relevant(judged: pd.DataFrame) -> "pd.Series[Any]":
+    """Return each query's relevant documents as a list, by the query's id."""
+    return judged[judged["relevance"] > 0].groupby("query_id")["document_id"].agg(list)
 
 
-def rank(
-    predictor: Predictor, queries: dict[str, str], modes: Iterable[Mode] = MODES
-) -> dict[Mode, Rankings]:
-    """Return the first `DEPTH` documents for each query, searched in each way."""
-    vectors = predictor.embed(predictor.tokens(list(queries.values())))
-    rankings: dict[Mode, Rankings] = {mode: {} for mode in modes}
-    for mode, found in rankings.items():
-        for (query_id, query), vector in zip(queries.items(), vectors, strict=True):
-            hits = predictor.collection.search(query, vector, DEPTH, mode)
-            found[query_id] = [hit.document.id for hit in hits]
-    return rankings
+def first_rank(ranking: list[str], wanted: list[str]) -> int:
+    """Return the rank of the first relevant document, from 1; `DEPTH` + 1 if there is none."""
+    return next((rank for rank, one in enumerate(ranking, 1) if one in wanted), DEPTH + 1)
 
 
-def by_query(judged: pd.DataFrame, rankings: Rankings) -> pd.DataFrame:
-    """Return the scores of a ranking: a row for each query, a column for each of `METRICS`.
+def found_at(judged: pd.DataFrame, rankings: Rankings) -> list[float]:
+    """Return the share of queries with a relevant document among the first 1, 2, ... documents."""
+    wanted = relevant(judged)
+    ranks = [first_rank(rankings[one], wanted[one]) for one in rankings]
+    counts = np.bincount(ranks, minlength=DEPTH + 2)[1 : DEPTH + 1]
+    return [round(float(share), 5) for share in counts.cumsum() / len(ranks)]
 
-    judged: query_id, document_id, relevance.
+
+def mean_interval_95(values: np.ndarray, params: Params, widest: Interval) -> Interval:
+    """Return the bootstrap interval of the mean of a value per query.
+
+    A single query says nothing about others: its interval is the `widest` possible one.
     """
-    qrels = pd.DataFrame(
-        {
-            "query_id": judged["query_id"],
-            "doc_id": judged["document_id"],
-            "relevance": judged["relevance"],
-        }
-    )
-    run = pd.DataFrame(
-        [
-            (query_id, document_id, float(DEPTH - place))
-            for query_id, ranking in rankings.items()
-            for place, document_id in enumerate(ranking)
-        ],
-        columns=["query_id", "doc_id", "score"],
-    )
-    names = {measure: name for name, measure in METRICS.items()}
-    scores = pd.DataFrame(
-        [
-            (one.query_id, names[one.measure], one.value)
-            for one in ir_measures.iter_calc(list(METRICS.values()), qrels, run)
-        ],
-        columns=["query_id", "metric", "score"],
-    )
-    table = scores.pivot(index="query_id", columns="metric", values="score")
-    # A query for which nothing was found at all has no row yet, and scores nothing.
-    return table.reindex(index=judged["query_id"].unique(), columns=list(METRICS)).fillna(0.0)
-
-
-def best_mode(predictor: Predictor, valid: pd.DataFrame) -> tuple[Mode, dict[str, float]]:
-    """Return the way to search with the highest nDCG@10 on validation queries, and that of all."""
-    rankings = rank(predictor, queries_of(valid))
-    ndcg = {
-        mode: round(float(by_query(valid, found)["ndcg_at_10"].mean()), 4)
-        for mode, found in rankings.items()
-    }
-    best: Mode = max(rankings, key=lambda mode: ndcg[mode])
-    return best, {str(mode): value for mode, value in ndcg.items()}
-
-
-def means(scores: pd.DataFrame) -> dict[str, float]:
-    """Return the mean of each metric over the queries."""
-    return {str(name): float(np.mean(values)) for name, values in scores.items()}
+    if len(values) == 1:
+        return widest
+    samples, seed = params.evaluate.bootstrap_samples, params.seed
+    return interval_95(lambda rows: float(values[rows].mean()), len(values), samples, seed)

@@ -2,74 +2,58 @@
 
 import math
 import time
+from pathlib import Path
 
-import mlflow
 import numpy as np
 import torch
+from torch import nn
 
-from .. import artifacts, cores
-from ..data.prepare import read_series
-from ..errors import UserError
-from ..evaluation.rolling import Origins, batches, origins
-from ..features import Shape, Windows, shape_of
+from portfolio_kit import artifacts, cores, tracking
+from portfolio_kit.checkpoint import Checkpoint
+from portfolio_kit.errors import UserError
+from portfolio_kit.steps import Progress, seed_step, warm_up_and_decay
+from portfolio_kit.timegrid.origins import Origins
+
+from ..data.prepare import Dataset, read_series
+from ..data.rolling import origins
+from ..features import LEVELS, Windows, shape_of
 from ..params import Params
-from . import loop, tracking
-from .checkpoint import Checkpoint
 from .export import export
-from .model import Forecaster, pinball_loss
+from .least_squares import start_from_least_squares
+from .model import Forecaster
+
+PACKAGE = Path(__file__).parents[1]
+SAMPLE = 4096  # windows that the scale of the inputs is taken from
+# Of the quantiles in the loss: the median is the forecast, the others are calibrated later.
+LEVEL_WEIGHTS = (1, 1, 3, 1, 1)
 
 
-def run(params: Params) -> None:
+def train(params: Params) -> None:
     """Train on `train`, choose the epoch on `valid`, write `models/`; `test` stays closed."""
-    data = artifacts.read_manifest(artifacts.PROCESSED, made_by="data")
-    shape = Shape(**data["shape"])
+    data = artifacts.read_manifest(artifacts.PROCESSED, Dataset, made_by="data")
+    shape = data.shape
     if shape != shape_of(params, shape.yearly):
-        raise UserError("data/processed/ was made with other parameters; run data again")
+        raise UserError("data/processed/ was made with other parameters; run `make data` again")
     torch.manual_seed(params.seed)
     torch.set_num_threads(cores.threads(params.train.threads))
     windows = Windows(read_series(shape, "train", "valid"), shape)
-    start, end = (np.datetime64(data["starts"][name], "s") for name in ("valid", "test"))
-    train = origins(windows, None, start)
-    valid = origins(windows, start, end)
-    model = Forecaster(
-        shape,
-        windows.inputs(*sample(train, params.seed)),
-        params.model,
-        params.train.dropout,
-        params.data.positive,
-    )
-    decisive = [
+    start, end = data.boundaries
+    rows, valid = origins(windows, None, start), origins(windows, start, end)
+    some = np.random.default_rng(params.seed).permutation(len(rows.at))[:SAMPLE]
+    inputs = windows.inputs(*rows.take(some))
+    settings, positive = params.train, params.data.positive
+    model = Forecaster(shape, inputs, params.model, settings.dropout, positive)
+    checkpoint = Checkpoint(
+        PACKAGE,
         params.model_dump(include={"seed", "model", "train"}),
-        data["files"],
-        data["shape"],
+        data.files,
+        shape.model_dump(),
         torch.get_num_threads(),
-    ]
-    checkpoint = Checkpoint(*decisive)
+    )
     with tracking.run(params, checkpoint.run_id) as checkpoint.run_id:
-        fit(model, windows, train, valid, params, checkpoint)
-        facts = {
-            "project_type": "forecasting",
-            "shape": data["shape"],
-            "windows": {"train": len(train[0]), "valid": len(valid[0])},
-            "nonnegative": bool(min(one.y.min() for one in windows.series) >= 0),
-            "positive": params.data.positive,
-            "data_sha256": data["sha256"],
-            "splits": data["files"],
-            "validation": checkpoint.best,
-            "train_seconds": round(checkpoint.seconds, 1),
-            "peak_memory_mb": tracking.peak_memory_mb(),
-            "tracking_run": checkpoint.run_id,
-        }
-        manifest = export(model, windows, valid, facts, params)
-        mlflow.log_metrics({f"onnx_{name}": value for name, value in manifest["onnx"].items()})
-        mlflow.log_param("data_sha256", data["sha256"])
+        fit(model, windows, rows, valid, params, checkpoint)
+        export(model, windows, rows, valid, data, checkpoint, params)
         checkpoint.remove()
-
-
-def sample(train: Origins, seed: int, size: int = 4096) -> Origins:
-    """Return some of the windows, or all if they are few."""
-    rows = np.random.default_rng(seed).permutation(len(train[0]))[:size]
-    return train[0][rows], train[1][rows]
 
 
 def fit(
@@ -80,46 +64,67 @@ def fit(
     params: Params,
     checkpoint: Checkpoint,
 ) -> None:
-    """Train `model` in place from where `checkpoint` stands, and leave it at its best epoch."""
+    """Train `model` in place from where `checkpoint` stopped, and leave it at its best epoch."""
     settings = params.train
-    which, at = train
-    steps_an_epoch = math.ceil(len(at) / settings.batch_size)
-
-    def shuffled(random: np.random.Generator) -> list[Origins]:
-        rows = np.array_split(random.permutation(len(at)), steps_an_epoch)
-        return [(which[batch], at[batch]) for batch in rows]
-
     start = time.perf_counter()
-    groups = [{"params": model.parameters(), "peak": settings.learning_rate}]
-    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
-    if not checkpoint.restore(model, optimizer):
-        model.start_from_least_squares(windows, train)
-    checkpoint.seconds += time.perf_counter() - start
-    loop.fit(
-        model,
-        optimizer,
-        checkpoint,
-        settings,
-        params.seed,
-        steps_an_epoch,
-        batches=shuffled,
-        loss_of=lambda batch: loss_of(model, windows, batch),
-        validate=lambda: validate(model, windows, valid),
+    optimizer = torch.optim.AdamW(
+        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
     )
+    if not checkpoint.restore(model, optimizer):
+        start_from_least_squares(model, windows, train)
+    checkpoint.seconds += time.perf_counter() - start
+
+    steps_per_epoch = math.ceil(len(train.at) / settings.batch_size)
+    steps = settings.epochs * steps_per_epoch
+    with Progress(checkpoint, model, optimizer, steps, settings.checkpoint_steps) as progress:
+        while checkpoint.step < steps:
+            epoch, done = divmod(checkpoint.step, steps_per_epoch)
+            if checkpoint.is_stale(epoch, settings.patience):
+                print(f"no better for {settings.patience} epochs: stopping early")
+                break
+            model.train()
+            order = np.random.default_rng([params.seed, epoch]).permutation(len(train.at))
+            for batch in np.array_split(order, steps_per_epoch)[done:]:
+                seed_step(params.seed, checkpoint.step)
+                factor = warm_up_and_decay(checkpoint.step, steps, settings.warmup_fraction)
+                for group in optimizer.param_groups:
+                    group["lr"] = settings.learning_rate * factor
+
+                loss = loss_of(model, windows, train.take(batch))
+                optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
+                optimizer.step()
+                progress.step(loss, is_last=(checkpoint.step + 1) % steps_per_epoch == 0)
+
+            progress.epoch(epoch + 1, validate(model, windows, valid))
+    checkpoint.restore_best(model)
 
 
 def loss_of(model: Forecaster, windows: Windows, batch: Origins) -> torch.Tensor:
-    """Return the pinball loss of some windows, measured by the level of each."""
+    """Return the pinball loss of some windows, each in units of its level."""
     quantiles, scale = model(*map(torch.from_numpy, windows.inputs(*batch)))
     y, observed = map(torch.from_numpy, windows.targets(*batch))
     return pinball_loss(quantiles, model.normalise(y.float(), scale), observed)
 
 
+def pinball_loss(quantiles: torch.Tensor, y: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:
+    """Return the mean loss of quantiles (..., windows, horizon, levels) where `observed`.
+
+    y and observed are (windows, horizon).
+    """
+    levels = quantiles.new_tensor(list(LEVELS.values()))
+    weights = quantiles.new_tensor(LEVEL_WEIGHTS)
+    error = torch.where(observed, y, 0.0)[:, :, None] - quantiles
+    loss = torch.maximum(levels * error, (levels - 1) * error) @ (weights / weights.sum())
+    loss = loss.reshape(-1, *observed.shape).mean(dim=0)  # over members
+    return (loss * observed).sum() / observed.sum().clamp(min=1)
+
+
 @torch.no_grad()
 def validate(model: Forecaster, windows: Windows, valid: Origins) -> dict[str, float]:
-    """Return the loss of the model as it stands on every window of the validation block."""
+    """Return the loss of the model as it is on every window of the validation block."""
     model.eval()
-    parts = list(batches(valid))
-    losses = [loss_of(model, windows, part).item() for part in parts]
-    sizes = [len(at) for _, at in parts]
-    return {"loss": round(float(np.average(losses, weights=sizes)), 5)}
+    batches = list(valid.batches())
+    losses = [loss_of(model, windows, batch).item() for batch in batches]
+    return {"loss": round(float(np.average(losses, weights=[len(b.at) for b in batches])), 5)}

@@ -19,8 +19,7 @@ def read(path: Path, wanted: list[str]) -> Rows:
         tactics = [phase["phase_name"] for phase in technique["kill_chain_phases"]]
         rows.append((clean(link["description"], names(actor)), tactics, actor["name"]))
     table = pd.DataFrame(rows, columns=["text", "tactic", "actor"])
-    one = table["tactic"].map(len) == 1
-    kept = table[one].reset_index(drop=True)
+    kept = table[table["tactic"].map(len) == 1].reset_index(drop=True)
     kept["tactic"] = kept["tactic"].str[0]
-    kept.attrs["dropped"] = {"several_tactics": int((~one).sum())}
+    kept.attrs["dropped"] = {"several_tactics": len(table) - len(kept)}
     return Rows(list(kept.columns), kept, range(1, len(kept) + 1))

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from portfolio_kit import artifacts, records, sources
-from portfolio_kit.artifacts import PROCESSED, RAW
+from portfolio_kit import artifacts, records
+from portfolio_kit.artifacts import PROCESSED
 from portfolio_kit.errors import UserError
-from portfolio_kit.text import near_duplicates
+from portfolio_kit.text.near_duplicates import repeats, sign
 
-from ..params import Data, Params
-from . import readers, validation
+from ..params import Params
+from .readers import load
 
 SPLITS = ("train", "valid", "test")
 
@@ -30,7 +30,6 @@ def prepare(params: Params) -> None:
     data = params.data
     sha256, rows = load(data, data.source, data.sha256, "data.source")
     rows, dropped = deduplicate(rows)
-    test_sha256 = None
     if data.test_source:
         # An official test file is used as it is.
         test_sha256, test = load(data, data.test_source, data.test_sha256, "data.test_source")
@@ -38,11 +37,12 @@ def prepare(params: Params) -> None:
         if data.group_column:
             known |= rows["group"].isin(test["group"])
         dropped["in_test_source"] = int(known.sum())
-        train, valid = holdout(rows[~known], data.valid_fraction, params.seed)
+        rest, fraction = rows[~known], data.valid_fraction
     else:
+        test_sha256 = None
         rest, test = holdout(rows, data.test_fraction, params.seed)
         fraction = data.valid_fraction / (1 - data.test_fraction)
-        train, valid = holdout(rest, fraction, params.seed)
+    train, valid = holdout(rest, fraction, params.seed)
     splits = {"train": train, "valid": valid, "test": test}
     if data.near_duplicate_similarity:
         dropped |= drop_near_duplicates(splits, data.near_duplicate_similarity)
@@ -62,8 +62,7 @@ def prepare(params: Params) -> None:
         classes=splits["train"]["label"].value_counts().to_dict(),
     )
     artifacts.write_manifest(PROCESSED, [f"{name}.parquet" for name in SPLITS], dataset)
-    counts = ", ".join(f"{count:,} {name}" for name, count in dataset.rows.items())
-    print(f"{PROCESSED}: {counts}; {len(dataset.classes)} classes; dropped {dropped}")
+    print(f"{PROCESSED}: rows {dataset.rows}, {len(dataset.classes)} classes, dropped {dropped}")
 
 
 def read_split(name: str) -> pd.DataFrame:
@@ -71,35 +70,19 @@ def read_split(name: str) -> pd.DataFrame:
     return pd.read_parquet(PROCESSED / f"{name}.parquet")
 
 
-def load(data: Data, source: str, pin: str | None, field: str) -> tuple[str, pd.DataFrame]:
-    """Return the file's hash and its valid rows."""
-    path = sources.fetch(source, pin, RAW, field)
-    sha256 = artifacts.sha256(path)
-    if pin is None:
-        print(f"{field} is not pinned; {path} has sha256 {sha256} (delete it to fetch it again)")
-    rows = readers.read(path, data, field)
-    schema = validation.READABLE if field == "data.test_source" else validation.SPLITTABLE
-    validation.check(rows, data, path.name, schema)
-    return sha256, rows
-
-
 def deduplicate(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """Keep one row per text; a text with several labels has no right answer, so all its rows go."""
     repeated = rows.duplicated(["text", "label"])
     contradictory = rows.groupby("text")["label"].transform("nunique") > 1
-    for bad, reason in (
-        (repeated, "repeat an earlier text"),
-        (contradictory, "contradict another"),
-    ):
+    reasons = {"repeat an earlier text": repeated, "contradict another": contradictory}
+    for reason, bad in reasons.items():
         if bad.any():
-            lines = ", ".join(str(line) for line in rows.loc[bad, "line"].head(3))
+            lines = ", ".join(map(str, rows.loc[bad, "line"].head(3)))
             print(f"note: data.text_column: {bad.sum():,} rows {reason} (lines {lines}); dropped")
-    counts = {
-        **rows.attrs.get("dropped", {}),
-        "repeated": int((repeated & ~contradictory).sum()),
-        "contradictory": int(contradictory.sum()),
-    }
-    return rows[~repeated & ~contradictory], counts
+    dropped = dict(rows.attrs.get("dropped", {}))
+    dropped["repeated"] = int((repeated & ~contradictory).sum())
+    dropped["contradictory"] = int(contradictory.sum())
+    return rows[~repeated & ~contradictory], dropped
 
 
 def holdout(rows: pd.DataFrame, fraction: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -126,13 +109,11 @@ def drop_near_duplicates(splits: dict[str, pd.DataFrame], similarity: float) -> 
 
     Changes `splits` in place and returns how many rows were dropped. The test set stays whole.
     """
-    signed = {name: near_duplicates.sign(splits[name]["text"].tolist()) for name in SPLITS}
+    signed = {name: sign(splits[name]["text"].tolist()) for name in SPLITS}
     counts = {}
     for name, others in (("train", SPLITS[1:]), ("valid", SPLITS[2:])):
-        repeated = np.any(
-            [near_duplicates.repeats(signed[name], signed[other], similarity) for other in others],
-            axis=0,
-        )
+        pairs = [repeats(signed[name], signed[other], similarity) for other in others]
+        repeated = np.any(pairs, axis=0)
         splits[name] = splits[name][~repeated]
         counts[f"near_duplicates_in_{name}"] = int(repeated.sum())
     return counts
@@ -140,15 +121,11 @@ def drop_near_duplicates(splits: dict[str, pd.DataFrame], similarity: float) -> 
 
 def check_classes(splits: dict[str, pd.DataFrame], wanted: tuple[str, ...], column: str) -> None:
     """Raise `UserError` unless there are two classes, and each is in every wanted split."""
-    classes = sorted(set().union(*(part["label"] for part in splits.values())))
+    classes = set().union(*(part["label"] for part in splits.values()))
+    where = f"data.label_column {column!r}"
     if len(classes) < 2:
-        raise UserError(
-            f"data.label_column {column!r}: only {classes} is left; at least two classes are needed"
-        )
+        raise UserError(f"{where}: only {classes} is left; at least two classes are needed")
     for name in wanted:
-        missing = sorted(set(classes) - set(splits[name]["label"]))
-        if missing:
-            raise UserError(
-                f"data.label_column {column!r}: too rare to split, {name} has no row of "
-                f"{', '.join(missing)}; add rows or groups, or merge classes"
-            )
+        if missing := ", ".join(sorted(classes - set(splits[name]["label"]))):
+            reason = f"too rare to split, {name} has no row of {missing}"
+            raise UserError(f"{where}: {reason}; add rows or groups, or merge classes")

@@ -1,28 +1,76 @@
-"""Reads a data file into the columns text, label, group and line."""
+"""Reads a data file into valid rows with the columns text, label, group and line."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pandas as pd
 
-from portfolio_kit import tables
+from portfolio_kit import artifacts, sources, tables
+from portfolio_kit.errors import UserError
 
 from ..params import Data
 from . import attack
 
+MIN_ROWS = 3  # of a class: one each for train, valid and test
+MAX_CLASSES = 1_000  # a column with more is not a label, and splitting by it takes all memory
 
-def read(path: Path, data: Data, source: str) -> pd.DataFrame:
-    """Return one row per record: text, label, group, and the line (or row) where it starts.
 
-    Without a group column each record is its own group. Raises `UserError`, which names the
-    parameter `source`, for a file that is empty or cannot be parsed, and for missing columns.
+def load(data: Data, source: str, pin: str | None, field: str) -> tuple[str, pd.DataFrame]:
+    """Return the hash of a file and its rows, each with the line (or row) where it starts.
+
+    Without a group column each row is its own group. Raises `UserError`, which names the parameter,
+    for a file that cannot be fetched or parsed, for missing columns, and for invalid rows.
     """
-    roles = {"text": data.text_column, "label": data.label_column, "group": data.group_column}
-    columns = {role: name for role, name in roles.items() if name is not None}
-    fields = {f"data.{role}_column": name for role, name in columns.items()}
-    found = tables.read(path, fields, source, {".json": attack.read})
-    rows = pd.DataFrame({role: found.table[name].astype(object) for role, name in columns.items()})
+    path = sources.fetch(source, pin, artifacts.RAW, field)
+    sha256 = artifacts.sha256(path)
+    if pin is None:
+        print(f"{field} is not pinned; {path} has sha256 {sha256} (delete it to fetch it again)")
+    columns = {"text": data.text_column, "label": data.label_column, "group": data.group_column}
+    given = {role: name for role, name in columns.items() if name is not None}
+    fields = {f"data.{role}_column": name for role, name in given.items()}
+    found = tables.read(path, fields, field, {".json": attack.read})
+    rows = pd.DataFrame({role: found.table[name].astype(object) for role, name in given.items()})
     rows["label"] = rows["label"].map(lambda v: v.strip() if isinstance(v, str) else v)
     groups = rows["group"] if data.group_column else found.table.index.to_series()
     rows["group"] = groups.where(groups.isna(), groups.astype(str))
+    rows["line"] = found.lines
     rows.attrs = found.table.attrs
-    return rows.assign(line=found.lines)
+    where = {role: f"data.{role}_column {name!r} of {path.name}" for role, name in given.items()}
+    check(rows, where, to_split=field == "data.source")
+    return sha256, rows
+
+
+def check(rows: pd.DataFrame, where: dict[str, str], to_split: bool) -> None:
+    """Raise one `UserError` with a line for each thing that is wrong with `rows`.
+
+    Each line says `where`, by column, counts the rows, and shows the first three. Rows `to_split`
+    need several classes, and enough rows of each.
+    """
+    problems = [
+        f"{place}: {tables.describe(rows[bad], role)} {fault}"
+        for role, place in where.items()
+        for fault, bad in faults(rows[role], role == "label", to_split)
+        if bad.any()
+    ]
+    classes = rows["label"].map(str).nunique()
+    if to_split and classes < 2:
+        problems.append(f"{where['label']}: at least two classes are needed")
+    if to_split and classes > MAX_CLASSES:
+        reason = f"more than {MAX_CLASSES:,} classes; name the column of the labels"
+        problems.append(f"{where['label']}: {reason}")
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def faults(values: pd.Series, are_labels: bool, to_split: bool) -> Iterator[tuple[str, pd.Series]]:
+    """Yield what can be wrong with a value, and which rows have that fault: bool (rows,)."""
+    text = values.map(str)
+    is_text = values.map(lambda value: isinstance(value, str))
+    yield "not text", ~is_text  # or missing
+    yield "empty", text.str.strip() == ""
+    yield "not valid Unicode", text.str.contains(r"[\ud800-\udfff]")  # half a surrogate pair
+    if are_labels:
+        is_number = pd.to_numeric(text, errors="coerce").notna() | (text.str.lower() == "nan")
+        yield "a number, not a name", is_text & is_number
+    if are_labels and to_split:
+        rows = text.map(text.value_counts())
+        yield f"of a class with fewer than {MIN_ROWS} rows", rows < MIN_ROWS

@@ -1,24 +1,25 @@
 """The evaluate stage: the exported model on the held-out test set, opened only here."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.metrics import precision_recall_fscore_support
 
 from portfolio_kit import artifacts, cores, tracking
 from portfolio_kit.errors import UserError
-from portfolio_kit.intervals import interval_95
+from portfolio_kit.intervals import interval_95, share_interval_95
 from portfolio_kit.records import Versus
 from portfolio_kit.report import write_metrics
 
 from ..data.prepare import SPLITS, Dataset, read_split
 from ..params import Params
-from ..predictor import Predictor
+from ..predictor import Manifest, Predictor, softmax
 from . import error_analysis, figures
 from .baselines import frozen_embeddings, predict_with_baselines
-from .confidence import calibration, selective_prediction
-from .metrics import ClassScores, Metrics
+from .metrics import Calibration, ClassScores, Metrics, SelectivePrediction
 from .scores import expected_calibration_error, macro_f1
 
 
@@ -31,89 +32,103 @@ def evaluate(params: Params) -> None:
         # Another split would put rows that this model was trained on into the test set.
         raise UserError("models/ comes from another split than data/processed/; run `make train`")
     torch.set_num_threads(cores.threads(params.train.threads))
-    labels = model.labels
-    splits = {
-        name: (rows["text"], rows["label"].map(labels.index).to_numpy())
-        for name, rows in ((name, read_split(name)) for name in SPLITS)
-    }
-    train, valid, test = (splits[name] for name in SPLITS)
+    splits = {name: read_split(name) for name in SPLITS}
+    for rows in splits.values():
+        rows["target"] = rows["label"].map(model.labels.index)
+    train, valid, test = splits.values()
 
     print("evaluating the exported model and three baselines")
-    ours, ours_on_valid = (
-        predictor.probabilities(predictor.prepare(texts.tolist())) for texts, _ in (test, valid)
-    )
+    for rows in (valid, test):
+        logits, _ = predictor.compute(predictor.prepare(rows["text"].tolist()))
+        ours = softmax(logits)  # in the end those of the test set
+        rows["answer"] = np.array(model.labels)[ours.argmax(axis=1)]
+        rows["is_right"] = rows["answer"] == rows["label"]
+        rows["confidence"] = ours.max(axis=1)
+        rows["uncalibrated"] = softmax(logits * model.temperature).max(axis=1)
     embeddings = frozen_embeddings(splits, params.model)
-    baselines = predict_with_baselines(splits, embeddings, len(labels))
+    baselines = predict_with_baselines(splits, embeddings)
     metrics = Metrics.of(
         model,
         data,
-        **compare(test[1], ours, baselines, labels, params),
-        calibration=calibration(test[1], ours, model.temperature),
-        selective_prediction=selective_prediction(
-            test[1], ours, model.target_precision, model.threshold
-        ),
-        slices=error_analysis.slices(train, test, ours.argmax(axis=1)),
+        **compare(test["target"].to_numpy(), ours, baselines, params),
+        **examine(test, model),
+        slices=error_analysis.slices(train, test),
     )
-    figures.draw(metrics, test[1], ours, (valid[1], ours_on_valid), labels)
-    doubtful = error_analysis.doubtful_labels(embeddings["train"], train[1])
-    error_analysis.write(metrics, train, test, ours, doubtful, labels)
+    figures.draw(metrics, test, valid)
+    doubtful = error_analysis.doubtful_labels(train, embeddings["train"])
+    error_analysis.write(metrics, len(train), test, doubtful)
     write_metrics(metrics)
     tracking.record_evaluation(params, model.tracking_run, metrics)
 
 
 def compare(
-    targets: np.ndarray,
-    probabilities: np.ndarray,
-    baselines: dict[str, np.ndarray],
-    labels: list[str],
-    params: Params,
+    targets: np.ndarray, ours: np.ndarray, baselines: dict[str, np.ndarray], params: Params
 ) -> dict[str, Any]:
     """Return scores, intervals and the paired comparison with the best baseline, for `Metrics`.
 
-    targets (rows,) are class indices, probabilities (rows, classes), also by baseline.
+    targets (rows,) are class indices; `ours` and each baseline's are probabilities (rows, classes).
     """
-    table = {name: scores(targets, values) for name, values in baselines.items()}
+    model = scores(targets, ours)
+    table = {name: scores(targets, theirs) for name, theirs in baselines.items()}
     best = max(table, key=lambda name: table[name]["macro_f1"])
-    ours, theirs = probabilities.argmax(axis=1), baselines[best].argmax(axis=1)
+    mine, its = ours.argmax(axis=1), baselines[best].argmax(axis=1)
+    samples, seed = params.evaluate.bootstrap_samples, params.seed
+    interval = partial(interval_95, rows=len(targets), samples=samples, seed=seed)
 
-    def accuracy(rows: np.ndarray) -> float:
-        return float((ours[rows] == targets[rows]).mean())
+    def f1(predictions: np.ndarray, rows: np.ndarray) -> float:
+        return macro_f1(targets[rows], predictions[rows], ours.shape[1])
 
-    def f1(rows: np.ndarray, predictions: np.ndarray = ours) -> float:
-        return macro_f1(targets[rows], predictions[rows], len(labels))
-
-    def advantage(rows: np.ndarray) -> float:
-        return f1(rows) - f1(rows, theirs)
-
-    bootstrap = (len(targets), params.evaluate.bootstrap_samples, params.seed)
-    by_class = precision_recall_fscore_support(
-        targets, ours, labels=range(len(labels)), zero_division=0
-    )
     return {
-        "model": scores(targets, probabilities),
+        "model": model,
         "baselines": table,
         "intervals_95": {
-            "accuracy": interval_95(accuracy, *bootstrap),
-            "macro_f1": interval_95(f1, *bootstrap),
+            "accuracy": interval(lambda rows: (mine[rows] == targets[rows]).mean()),
+            "macro_f1": interval(lambda rows: f1(mine, rows)),
         },
         "versus_best_baseline": Versus(
             baseline=best,
             metric="macro_f1",
-            difference=advantage(np.arange(len(targets))),
-            interval_95=interval_95(advantage, *bootstrap),
+            difference=model["macro_f1"] - table[best]["macro_f1"],
+            interval_95=interval(lambda rows: f1(mine, rows) - f1(its, rows)),
         ),
-        "per_class": {
-            label: ClassScores(precision=precision, recall=recall, f1=f1, rows=rows)
-            for label, precision, recall, f1, rows in zip(labels, *by_class, strict=True)
-        },
     }
 
 
 def scores(targets: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     """Return the metrics of one model: targets (rows,), probabilities (rows, classes)."""
     predictions = probabilities.argmax(axis=1)
+    is_right = predictions == targets
     return {
-        "accuracy": float((predictions == targets).mean()),
+        "accuracy": float(is_right.mean()),
         "macro_f1": macro_f1(targets, predictions, probabilities.shape[1]),
-        "ece": expected_calibration_error(targets, probabilities),
+        "ece": expected_calibration_error(probabilities.max(axis=1), is_right),
+    }
+
+
+def examine(test: pd.DataFrame, model: Manifest) -> dict[str, Any]:
+    """Return calibration, selective prediction and the scores of each class, for `Metrics`.
+
+    The threshold is that of the model, whatever `serve.review_below` says.
+    """
+    before, after = (
+        expected_calibration_error(test[column], test["is_right"])
+        for column in ("uncalibrated", "confidence")
+    )
+    calibration = Calibration(temperature=model.temperature, ece_before=before, ece_after=after)
+    accepted = test["is_right"][test["confidence"] >= model.threshold]
+    rows, hits = len(accepted), int(accepted.sum())
+    columns = precision_recall_fscore_support(
+        test["label"], test["answer"], labels=model.labels, zero_division=0
+    )
+    by_class = pd.DataFrame(columns, ["precision", "recall", "f1", "rows"], model.labels)
+    return {
+        "calibration": calibration,
+        "selective_prediction": SelectivePrediction(
+            target_precision=model.target_precision,
+            threshold=model.threshold,
+            coverage=rows / len(test),
+            precision=hits / rows if rows else None,
+            precision_interval_95=share_interval_95(hits, rows) if rows else None,
+        ),
+        "per_class": {label: ClassScores(**row) for label, row in by_class.to_dict().items()},
     }

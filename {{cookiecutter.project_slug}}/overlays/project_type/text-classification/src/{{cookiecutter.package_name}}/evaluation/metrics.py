@@ -1,16 +1,32 @@
 """What `reports/metrics.json` holds for a classifier, and how the reports put it in words."""
 
-from portfolio_kit import records
+from portfolio_kit import Reporting, records
 from portfolio_kit.markdown import table
 from portfolio_kit.records import Interval, Record
 
+from ..data.prepare import Dataset
 from ..predictor import Manifest
-from .confidence import Calibration, SelectivePrediction
+
+
+class Calibration(Record):
+    """The expected calibration error with and without temperature scaling."""
+
+    temperature: float
+    ece_before: float
+    ece_after: float
+
+
+class SelectivePrediction(Record):
+    """How the model's own threshold, chosen on the validation set, does on the test set."""
+
+    target_precision: float
+    threshold: float
+    coverage: float  # the share of answers that the model does not abstain from
+    precision: float | None  # the share of right ones among them; None if there are none
+    precision_interval_95: Interval | None
 
 
 class ClassScores(Record):
-    """One class on the test set."""
-
     precision: float
     recall: float
     f1: float
@@ -18,16 +34,12 @@ class ClassScores(Record):
 
 
 class Slice(Record):
-    """One part of the test set."""
-
     rows: int
     accuracy: float
     interval_95: Interval
 
 
 class Metrics(records.Metrics):
-    """`reports/metrics.json`."""
-
     calibration: Calibration
     selective_prediction: SelectivePrediction
     slices: dict[str, Slice]
@@ -70,3 +82,21 @@ def model_card(metrics: Metrics, model: Manifest) -> list[str]:
         f"## Format\n\nThe model is served as {model.precision}. One thread, batches of 32:",
         table("format|MB|ms per text|validation accuracy", files),
     ]
+
+
+REPORTING = Reporting(
+    dataset=Dataset,
+    manifest=Manifest,
+    metrics=Metrics,
+    rows="texts",
+    score="Macro-F1 {:.3f}",
+    captions={
+        "comparison.png": "Macro-F1 against the baselines; the line is the 95% interval",
+        "confusion_matrix.png": "F1 by class, and where its rows go, in percent of the true class",
+        "reliability.png": "How often the model is right at each level of confidence",
+        "coverage.png": "The more the model abstains, the more of its answers are right",
+    },
+    highlights=highlights,
+    model_card=model_card,
+    more=", and [`reports/errors.md`](reports/errors.md) shows where the model errs",
+)

@@ -1,6 +1,8 @@
-"""Metrics of a classifier that scikit-learn lacks, or is too slow at for a bootstrap."""
+"""Scores of a classifier that scikit-learn lacks, or is too slow at for a bootstrap."""
 
 import numpy as np
+
+BINS = 15  # of confidence
 
 
 def macro_f1(targets: np.ndarray, predictions: np.ndarray, n_classes: int) -> float:
@@ -15,24 +17,14 @@ def macro_f1(targets: np.ndarray, predictions: np.ndarray, n_classes: int) -> fl
     return float((2 * hits[present] / occurrences[present]).mean())
 
 
-def expected_calibration_error(targets: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the mean gap between confidence and accuracy over 15 equal bins (Guo et al. 2017).
-
-    targets (rows,) class indices, probabilities (rows, classes).
-    """
-    rows, confidence, accuracy = reliability(targets, probabilities)
-    return float((rows * np.abs(confidence - accuracy)).sum() / len(targets))
+def expected_calibration_error(confidence: np.ndarray, is_right: np.ndarray) -> float:
+    """Return the mean gap between both (rows,) over equal bins of confidence (Guo et al. 2017)."""
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return float(np.abs(np.bincount(bins, confidence - is_right)).sum() / len(bins))
 
 
-def reliability(
-    targets: np.ndarray, probabilities: np.ndarray, n_bins: int = 15
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return rows, mean confidence and accuracy per bin of confidence, (bins,); 0 if empty."""
-    confidence = probabilities.max(axis=1)
-    is_right = probabilities.argmax(axis=1) == targets
-    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
-    rows = np.bincount(bins, minlength=n_bins)
-    mean_confidence, accuracy = (
-        np.bincount(bins, each, n_bins) / np.maximum(rows, 1) for each in (confidence, is_right)
-    )
-    return rows, mean_confidence, accuracy
+def coverage_curve(confidence: np.ndarray, is_right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return coverage and precision, each (rows,), as the threshold falls from row to row."""
+    ranked = is_right[np.argsort(-confidence, kind="stable")]
+    answered = np.arange(1, len(ranked) + 1)
+    return answered / len(ranked), ranked.cumsum() / answered

@@ -18,21 +18,17 @@ def live_quality(
 ) -> Quality:
     """Return macro-F1 of the answers with a known label, next to that of the held-out test set.
 
-    labels: a CSV file with the columns id (the request's X-Request-ID, a slash, the text's place in
-    it) and label.
+    labels: a CSV file with the columns id (X-Request-ID, a slash, the text's place) and label.
     """
     table = outcomes.read(labels, {"id", "label"}, dtype=str, keep_default_na=False)
-    known = dict(zip(table["id"], table["label"], strict=True))
+    known = table.set_index("id")["label"].to_dict()
     rows = [(one["answer"]["label"], known[one["id"]]) for one in answers if one["id"] in known]
     if not rows:
         raise UserError(f"monitor.labels: no id in {labels} matches a compared answer")
     names = sorted(held_out.per_class)
-    strange = sorted({label for _, label in rows} - set(names))
-    if strange:
+    if strange := sorted({label for _, label in rows} - set(names)):
         raise UserError(f"monitor.labels: {labels} has {strange[0]!r}; the labels are {names}")
-    ours, right = (
-        np.array([names.index(name) for name in column]) for column in zip(*rows, strict=True)
-    )
+    ours, right = np.array([[names.index(label) for label in row] for row in rows]).T
 
     def score(chosen: np.ndarray) -> float:
         return macro_f1(right[chosen], ours[chosen], len(names))

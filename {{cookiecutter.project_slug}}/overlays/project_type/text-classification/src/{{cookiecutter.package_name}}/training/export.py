@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from onnxruntime.quantization import quantize_dynamic
 from safetensors.torch import save_file
-from torch import nn
+from sklearn.metrics import accuracy_score
 
 from portfolio_kit import artifacts, onnx_export, tracking
 from portfolio_kit.checkpoint import Checkpoint
@@ -30,6 +30,7 @@ MAX_DIFFERENCE = 1e-3  # of a logit: far below what changes a label
 MAX_INT8_LOSS = 0.005  # of accuracy on the validation set
 MAX_EMBEDDED = 1_000  # training texts whose embeddings are averaged
 WORKSHOP = Path(".cache/export")
+FP32, INT8 = (WORKSHOP / precision / "model.onnx" for precision in ("fp32", "int8"))
 WEIGHTS = Path(".cache/trained.safetensors")  # for the benchmark, which serves torch as well
 
 
@@ -42,7 +43,7 @@ def export(
     checkpoint: Checkpoint,
     params: Params,
 ) -> Manifest:
-    """Calibrate `model`, convert it, verify the files, and publish them in `models/`."""
+    """Calibrate `model`, convert it, verify the files, and publish the chosen one in `models/`."""
     temperature, logits = calibrate(model, valid)
     manifest = Manifest(
         project_type="text-classification",
@@ -60,10 +61,11 @@ def export(
         backbone=params.model.backbone,
         temperature=temperature,
         target_precision=params.train.review_precision,
+        model_files={},
     )
-    convert(model, backbone, valid)
-    chosen = verify(manifest, logits, valid, params)
-    return publish(chosen, model, train, valid)
+    convert(model, backbone / "tokenizer.json", valid)
+    manifest = verify(manifest, logits, valid, params)
+    return publish(manifest, model, train, valid, params)
 
 
 def calibrate(model: Classifier, valid: Examples) -> tuple[float, np.ndarray]:
@@ -76,97 +78,76 @@ def calibrate(model: Classifier, valid: Examples) -> tuple[float, np.ndarray]:
         return temperature, model.head(embeddings).numpy()
 
 
-class Served(nn.Module):
-    """The classifier with a second output: the embedding that `monitor` compares."""
-
-    def __init__(self, model: Classifier) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return logits (batch, classes) and unit vectors (batch, hidden)."""
-        embeddings = self.model.embed(input_ids, attention_mask)
-        return self.model.head(embeddings), embeddings
-
-
-def convert(model: Classifier, backbone: Path, valid: Examples) -> None:
-    """Write the model as ONNX into a folder of the workshop per precision: fp32 and int8."""
+def convert(model: Classifier, tokenizer: Path, valid: Examples) -> None:
+    """Write the model as ONNX, with its tokenizer, into the folders of `FP32` and `INT8`."""
     shutil.rmtree(WORKSHOP, ignore_errors=True)  # left by a killed run
-    for precision in ("fp32", "int8"):
-        (WORKSHOP / precision).mkdir(parents=True)
-        shutil.copyfile(backbone / "tokenizer.json", WORKSHOP / precision / "tokenizer.json")
-    fp32, int8 = (WORKSHOP / precision / "model.onnx" for precision in ("fp32", "int8"))
+    for file in (FP32, INT8):
+        file.parent.mkdir(parents=True)
+        shutil.copyfile(tokenizer, file.with_name("tokenizer.json"))
     token_ids, mask = map(torch.from_numpy, pad(valid.ids[:2]))
     inputs = {"input_ids": token_ids, "attention_mask": mask}
-    onnx_export.write(Served(model), inputs, ["logits", "embeddings"], free=2, path=fp32)
+    onnx_export.write(model, inputs, ["logits", "embeddings"], free=2, path=FP32)
     logging.disable(logging.WARNING)  # its advice is for convolutions
     # Weights are scaled per column, activations per batch: an answer depends a little on the rest
     # of its batch. Reducing the range by one bit avoids overflow on older processors.
-    quantize_dynamic(fp32, int8, per_channel=True, reduce_range=True)
+    quantize_dynamic(FP32, INT8, per_channel=True, reduce_range=True)
     logging.disable(logging.NOTSET)
 
 
-def verify(manifest: Manifest, trained: np.ndarray, valid: Examples, params: Params) -> Predictor:
-    """Load both files as the API does, compare them with torch on `valid`, and choose one.
+def verify(manifest: Manifest, trained: np.ndarray, valid: Examples, params: Params) -> Manifest:
+    """Compare both files with torch on `valid`, as the API loads them, and choose one.
 
-    `trained` are torch's logits (rows, classes). Raises `UserError` if one of fp32 differs by more
-    than `MAX_DIFFERENCE`.
+    `trained` are torch's logits (rows, classes). Returns the manifest of the chosen file; raises
+    `UserError` if a logit of fp32 differs by more than `MAX_DIFFERENCE`.
     """
-    settings = params.serve.model_copy(update={"threads": 1})
-    targets = valid.targets.numpy()
-    predictors, logits, files = {}, {}, {}
-    for precision in ("fp32", "int8"):
-        predictors[precision] = Predictor(WORKSHOP / precision, manifest, settings)
+    one_thread = params.serve.model_copy(update={"threads": 1})
+    targets, logits, files = valid.targets.numpy(), {}, {}
+    for file in (FP32, INT8):
+        predictor, precision = Predictor(file.parent, manifest, one_thread), file.parent.name
         start = time.perf_counter()
-        logits[precision] = predictors[precision].logits(valid.ids)
-        seconds = time.perf_counter() - start
+        logits[precision], _ = predictor.compute(valid.ids)
         files[precision] = ModelFile(
-            megabytes=round((WORKSHOP / precision / "model.onnx").stat().st_size / 1e6, 1),
-            milliseconds_per_text=round(1000 * seconds / len(valid.ids), 2),
-            accuracy=accuracy(logits[precision], targets),
+            megabytes=round(file.stat().st_size / 1e6, 1),
+            milliseconds_per_text=round(1000 * (time.perf_counter() - start) / len(valid.ids), 2),
+            accuracy=accuracy_score(targets, logits[precision].argmax(axis=1)),
         )
     difference = float(np.abs(logits["fp32"] - trained).max())
     if not difference <= MAX_DIFFERENCE:
         raise UserError(f"export: a logit of ONNX differs from torch's by {difference}")
     loss = files["fp32"].accuracy - files["int8"].accuracy
-    precision = "int8" if params.train.int8 and loss <= MAX_INT8_LOSS else "fp32"
-    if params.train.int8 and precision == "fp32":
+    chosen = "int8" if params.train.int8 and loss <= MAX_INT8_LOSS else "fp32"
+    if params.train.int8 and chosen == "fp32":
         print(f"train.int8: not used, it loses {loss:.2%} of accuracy on the validation set")
-    confidence = softmax(logits[precision]).max(axis=1)
-    is_right = logits[precision].argmax(axis=1) == targets
-    chosen = predictors[precision]
-    chosen.manifest = manifest.model_copy(
+    confidence = softmax(logits[chosen]).max(axis=1)
+    is_right = logits[chosen].argmax(axis=1) == targets
+    accuracy = accuracy_score(targets, trained.argmax(axis=1))
+    return manifest.model_copy(
         update={
-            "version": artifacts.sha256(chosen.folder / "model.onnx")[:12],
-            "precision": precision,
+            "version": artifacts.sha256(WORKSHOP / chosen / "model.onnx")[:12],
+            "precision": chosen,
             "model_files": files,
             "max_difference": difference,
-            "accuracy_lost": accuracy(trained, targets) - files["fp32"].accuracy,
+            "accuracy_lost": accuracy - files["fp32"].accuracy,
             "threshold": abstention_threshold(confidence, is_right, manifest.target_precision),
         }
     )
-    return chosen
 
 
-def publish(chosen: Predictor, model: Classifier, train: Examples, valid: Examples) -> Manifest:
+def publish(
+    manifest: Manifest, model: Classifier, train: Examples, valid: Examples, params: Params
+) -> Manifest:
     """Add what `monitor` compares with, and move the chosen file with it into `models/`."""
+    folder = WORKSHOP / manifest.precision
+    predictor = Predictor(folder, manifest, params.serve)
     some = np.linspace(0, len(train.ids) - 1, min(len(train.ids), MAX_EMBEDDED)).astype(int)
-    _, embeddings = chosen.compute([train.ids[row] for row in some])
-    write_vocabulary(chosen.folder, train.texts, embeddings)
-    observe, most = Signals(chosen), reference.MAX_ROWS
-    answers = chosen.answer(valid.ids[:most])
-    pairs = zip(valid.texts[:most], answers, strict=True)
-    reference.write(chosen.folder, [observe(*pair).signals for pair in pairs])
-    save_file(model.state_dict(), WEIGHTS, {"version": chosen.version})
-    manifest = artifacts.publish(chosen.folder, chosen.manifest)
+    _, embeddings = predictor.compute([train.ids[row] for row in some])
+    write_vocabulary(folder, train.texts, embeddings)
+    observe, texts = Signals(predictor), valid.texts[: reference.MAX_ROWS]
+    pairs = zip(texts, predictor.answer(valid.ids[: len(texts)]), strict=True)
+    reference.write(folder, [observe(text, answer).signals for text, answer in pairs])
+    save_file(model.state_dict(), WEIGHTS, {"version": manifest.version})
+    manifest = artifacts.publish(folder, manifest)
     shutil.rmtree(WORKSHOP)
     mlflow.log_metric("onnx_max_difference", manifest.max_difference)
     mlflow.log_param("data_sha256", manifest.data_sha256)
     return manifest
-
-
-def accuracy(logits: np.ndarray, targets: np.ndarray) -> float:
-    """Return the share of rows whose largest logit is their target's."""
-    return float((logits.argmax(axis=1) == targets).mean())

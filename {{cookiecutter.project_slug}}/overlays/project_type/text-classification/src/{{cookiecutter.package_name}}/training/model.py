@@ -26,9 +26,12 @@ class Classifier(Encoder):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(backbone.config.hidden_size, n_classes)
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Return logits (batch, classes); both inputs are (batch, tokens)."""
-        return self.head(self.dropout(self.embed(input_ids, attention_mask)))
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits (batch, classes) and unit vectors (batch, hidden) of (batch, tokens)."""
+        embeddings = self.embed(input_ids, attention_mask)
+        return self.head(self.dropout(embeddings)), embeddings
 
     def start_from_prototypes(self, embeddings: torch.Tensor, targets: torch.Tensor) -> None:
         """Set each class's weights to its mean embedding (prototypes: Snell et al. 2017).
@@ -36,9 +39,8 @@ class Classifier(Encoder):
         embeddings (rows, hidden) are unit vectors, targets (rows,) class indices. Training then
         starts from a nearest-mean classifier instead of from noise.
         """
-        means = [
-            embeddings[targets == index].mean(dim=0) for index in range(self.head.out_features)
-        ]
+        classes = range(self.head.out_features)
+        means = torch.stack([embeddings[targets == index].mean(dim=0) for index in classes])
         with torch.no_grad():
-            self.head.weight.copy_(nn.functional.normalize(torch.stack(means), dim=-1) * HEAD_SCALE)
+            self.head.weight.copy_(nn.functional.normalize(means, dim=-1) * HEAD_SCALE)
             self.head.bias.zero_()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from sklearn.metrics import f1_score
+from sklearn.metrics import accuracy_score, f1_score
 from tokenizers import Tokenizer
 from torch import nn
 
@@ -25,7 +25,6 @@ from ..params import Params, Train
 from .export import export
 from .model import Classifier, Examples
 
-PACKAGE = Path(__file__).parents[1]
 BUCKET_BATCHES = 50  # sort by length inside windows of this many batches: random, yet tight
 
 
@@ -41,17 +40,11 @@ def train(params: Params) -> None:
     tokenizer = load_tokenizer(folder / "tokenizer.json", params.model.max_tokens)
     rows, valid = (read_examples(name, tokenizer, labels) for name in ("train", "valid"))
     model = Classifier(load_backbone(folder), len(labels), params.train.dropout)
-    checkpoint = Checkpoint(
-        PACKAGE,
-        params.model_dump(include={"seed", "model", "train"}),
-        artifacts.sha256(folder / "model.safetensors"),
-        data.files,
-        version("transformers"),
-        accelerator.device.type,
-        accelerator.num_processes,
-        torch.get_num_threads(),
-        in_bf16(params.train.precision, accelerator.device),
-    )
+    is_bf16 = in_bf16(params.train.precision, accelerator.device)
+    settings = params.model_dump(include={"seed", "model", "train"})
+    inputs = [artifacts.sha256(folder / "model.safetensors"), data.files, version("transformers")]
+    machine = [accelerator.device.type, accelerator.num_processes, torch.get_num_threads(), is_bf16]
+    checkpoint = Checkpoint(Path(__file__).parents[1], settings, inputs, machine)
     is_main = accelerator.is_main_process
     with tracking.run(params, checkpoint.run_id) if is_main else nullcontext() as run_id:
         checkpoint.run_id = run_id
@@ -123,7 +116,7 @@ def fit(
                 rows = share if len(share) else batch[:1]
                 inputs = map(torch.from_numpy, pad([train.ids[row] for row in rows]))
                 with autocast:
-                    logits = network(*(tensor.to(device) for tensor in inputs))  # (rows, classes)
+                    logits, _ = network(*(tensor.to(device) for tensor in inputs))
                 loss = loss_function(logits.float(), train.targets[rows].to(device))
                 # Scaled so the mean over processes is the weighted mean over the batch.
                 weight = class_weights[train.targets[batch]].sum() / accelerator.num_processes
@@ -135,7 +128,7 @@ def fit(
                 optimizer.step()
                 progress.step(loss, is_last=(checkpoint.step + 1) % steps_per_epoch == 0)
 
-            # All processes go on with the main one's scores, whatever their rounding.
+            # All processes continue with the main one's scores, whatever their rounding.
             [scores] = broadcast_object_list([validate(model, valid) if rank == 0 else {}])
             progress.epoch(epoch + 1, scores)
     checkpoint.restore_best(model)
@@ -165,9 +158,10 @@ def validate(model: Classifier, valid: Examples) -> dict[str, float]:
         embeddings = embed_texts(model, valid.ids).to(model.device)
         logits = model.head(embeddings).cpu()
     predictions = logits.argmax(dim=1)
-    return {
+    scores = {
         # Tells epochs apart more finely than F1 on the few rows of a rare class.
-        "loss": round(nn.functional.cross_entropy(logits, valid.targets).item(), 4),
-        "accuracy": round((predictions == valid.targets).float().mean().item(), 4),
-        "macro_f1": round(f1_score(valid.targets, predictions, average="macro"), 4),
+        "loss": nn.functional.cross_entropy(logits, valid.targets).item(),
+        "accuracy": accuracy_score(valid.targets, predictions),
+        "macro_f1": f1_score(valid.targets, predictions, average="macro"),
     }
+    return {name: round(score, 4) for name, score in scores.items()}

@@ -1,29 +1,29 @@
-// The page of a search service: a query in, documents out while it is typed, and the likes of each.
+// The page of a search service: it finds documents while a query is typed, and similar ones to each.
 
 import { byId, element, tryIt } from "./page.js";
 
 const K = 10; // documents
 const SNIPPET = 320; // characters, about four lines
-const LEAD = 60; // of them come before the first match
-const WORD = /[\p{L}\p{N}_]+/gu; // as the service cuts texts
+const LEAD = 60; // of these come before the first match
+const WORD = /[\p{L}\p{N}_]+/gu; // as the service splits texts
 
 const segmenter = new Intl.Segmenter([], { granularity: "word" });
 const back = byId("back");
-let liked; // the document whose likes were asked for last
+let liked; // the document whose neighbours were asked for last
 
 const pose = tryIt({
   path: "search",
   asYouType: true,
   body: (text) => {
     if (text.trim()) return { query: text, k: K };
-    back.hidden = true; // to what?
+    back.hidden = true; // there is no query to go back to
     return null;
   },
   show: ({ results }, { document_id }) => {
     back.hidden = document_id === undefined;
     byId("answer").append(...headline(results.length, back.hidden ? null : liked));
     byId("details").hidden = !results.length;
-    // Scores of ranks, which are small, differ in the fourth decimal.
+    // Fused ranks give small scores, which differ in the fourth decimal.
     const decimals = results[0]?.score < 0.1 ? 4 : 3;
     const items = results.map((result) => resultItem(result, result.score.toFixed(decimals)));
     byId("results").replaceChildren(...items);
@@ -37,12 +37,12 @@ back.addEventListener("click", () => {
 
 function findLike(result) {
   liked = result;
-  back.hidden = false; // already now: it leads out of an error, too
+  back.hidden = false; // at once, since it also leads out of an error
   stay();
   pose(() => ({ document_id: result.id, k: K }));
 }
 
-/** What was pressed goes away with the old results: let the keyboard go on at the new ones. */
+/** The pressed button disappears with the old results: move the focus to the new ones. */
 function stay() {
   byId("result").focus({ preventScroll: true });
 }
@@ -66,7 +66,7 @@ function resultItem(result, score) {
   return element("li", "", head, text, element("div", "controls", ...controls, like));
 }
 
-/** Return the text of a result; of a long one a part, and a button that shows all of it. */
+/** Return a result's text, or part of a long one and a button that shows all of it. */
 function foldable({ text, ...result }, matched) {
   const [from, to] = bestPart(text, matched);
   const part = marked(text.slice(from, to).trim(), matched);
@@ -83,7 +83,7 @@ function foldable({ text, ...result }, matched) {
   return [shown, button];
 }
 
-/** Return where the part of a text with the most different matched words starts and ends. */
+/** Return where the part with the most distinct matched words starts and ends. */
 function bestPart(text, matched) {
   if (text.length <= SNIPPET + LEAD) return [0, text.length];
   const found = [...text.matchAll(WORD)].filter(([word]) => matched.has(word));
@@ -101,13 +101,13 @@ function bestPart(text, matched) {
   return [from, to + LEAD < text.length ? to : text.length];
 }
 
-/** Return where the word at a place starts, or the place if that is far away. */
+/** Return where the word at a place starts, or the place itself if that is far away. */
 function wordStart(text, place) {
   const start = segmenter.segment(text).containing(place)?.index ?? place;
   return place - start < LEAD ? start : place;
 }
 
-/** Return a text in pieces, the matched words in marks. */
+/** Return a text in pieces, with the matched words in <mark> elements. */
 function marked(text, matched) {
   const pieces = [];
   let end = 0;
@@ -123,7 +123,7 @@ function nameOf({ id, title }) {
   return title.trim() || id;
 }
 
-/** Return a new element whose own text decides on which side it starts. */
+/** Return a new element whose text direction follows its content. */
 function directed(tag, ...children) {
   return Object.assign(element(tag, "", ...children), { dir: "auto" });
 }
@@ -133,7 +133,7 @@ function quiet(name, result) {
   return label(button, name, result);
 }
 
-/** Name a button; a screen reader, which may list all, says of which result it is. */
+/** Name a button; screen readers may list all buttons, so its label names the result. */
 function label(button, name, result) {
   button.textContent = name;
   button.ariaLabel = `${name}: ${nameOf(result)}`;

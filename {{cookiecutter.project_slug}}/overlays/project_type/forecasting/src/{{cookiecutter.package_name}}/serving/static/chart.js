@@ -1,4 +1,4 @@
-// A line that goes on as a fan: what was, the median of what comes, and two intervals around it.
+// A line that continues as a fan: actual values, the median forecast and two intervals around it.
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -75,11 +75,11 @@ function shape(name, attributes, ...children) {
   return made;
 }
 
-/** Return the scales of both axes and what they are labelled with. */
+/** Return the scales of both axes and their labels. */
 function measure(points, width, height) {
   const values = points.flatMap((p) => (isForecast(p) ? [p.lo_95, p.y_hat, p.hi_95] : [p.y]));
   const [least, most] = [Math.min(...values), Math.max(...values)];
-  // From zero, unless the ups and downs of something large would be lost above it.
+  // From zero, unless the variation of large values would be lost.
   const marks = niceTicks(least > 2 * (most - least) ? least : Math.min(0, least), most);
   const notation = Math.max(...marks.map(Math.abs)) < 1e5 ? "standard" : "compact";
   const label = new Intl.NumberFormat("en", { notation, maximumSignificantDigits: 6 }).format;
@@ -100,7 +100,7 @@ function picture(points, geometry, cross) {
   const actual = points.slice(0, from);
   const origin = points[Math.max(0, from - 1)];
   const now = x(origin.time);
-  // The fan opens at what was seen last.
+  // The fan opens at the last actual value.
   const fan = actual.length ? [origin, ...points.slice(from)] : points;
   const end = (side) => fan.map((p) => [p.time, p[side] ?? p.y]);
   const at = ([time, value]) => `${x(time).toFixed(1)} ${y(value).toFixed(1)}`;
@@ -157,7 +157,7 @@ function niceTicks(low, high) {
   return Array.from({ length: to - from + 1 }, (_, i) => (from + i) * step);
 }
 
-/** Return the round times that are at least `gap` pixels apart, and how to name one. */
+/** Return round times that are at least `gap` pixels apart, and how to name one. */
 function timeTicks({ first, last, x }, gap) {
   const pixels = (x(last) - x(first)) / (last - first);
   const name = (options) => (time) => date(time, options);
@@ -166,7 +166,7 @@ function timeTicks({ first, last, x }, gap) {
     const step = hours * HOUR;
     if (step * pixels < gap) continue;
     const ticks = [];
-    const monday = -3 * DAY; // day 0 of all was a Thursday
+    const monday = -3 * DAY; // day 0, 1 January 1970, was a Thursday
     const start = Math.ceil((first - monday) / step) * step + monday;
     for (let time = start; time <= last; time += step) ticks.push(time);
     const clock = name({ hour: "2-digit", minute: "2-digit" });
@@ -183,7 +183,7 @@ function timeTicks({ first, last, x }, gap) {
   return { ticks, name: name({ month: "short", year: "numeric" }) };
 }
 
-/** Return a time as words; times are shown as the API writes them, in no zone or in UTC. */
+/** Return a time in words; times are shown as the API writes them, in UTC or without a zone. */
 export function date(time, options) {
   return new Intl.DateTimeFormat("en-GB", { ...options, timeZone: "UTC" }).format(time);
 }

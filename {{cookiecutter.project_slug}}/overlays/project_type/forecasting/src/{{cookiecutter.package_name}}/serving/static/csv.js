@@ -1,4 +1,4 @@
-// A history as CSV: to rows that the API takes, and back. What does not fit is said by line.
+// A history as CSV: to rows that the API takes, and back. Errors name the line.
 
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
 const TIME = /^\d{4}-\d\d-\d\d/;
@@ -12,7 +12,7 @@ export function parse(text) {
   const header = cells(first, mark, firstNumber);
   for (const name of ["ds", "y"])
     if (!header.includes(name))
-      throw new Error(`Line ${firstNumber} is no header that names ds and y: ${name} is missing.`);
+      throw new Error(`Line ${firstNumber} must be a header with ds and y: ${name} is missing.`);
   if (!rest.length) throw new Error(`Nothing follows the header in line ${firstNumber}.`);
   return rest.map(([line, number]) => {
     const found = cells(line, mark, number);
@@ -23,7 +23,7 @@ export function parse(text) {
   });
 }
 
-/** Return rows as a CSV with the header that they need. */
+/** Return rows as a CSV with a header. */
 export function format(rows) {
   const names = Object.keys(rows[0]);
   return [names, ...rows.map((row) => names.map((name) => plain(row[name])))].join("\n");
@@ -35,14 +35,14 @@ function value(name, cell, mark, number) {
     if (TIME.test(cell)) return cell;
     throw new Error(`Line ${number}: ds is “${cell}”, not a time such as 2019-08-31T23:00.`);
   }
-  // Where commas do not part the values, they may be decimal commas.
+  // If commas do not separate the values, they may be decimal commas.
   const point = mark === "," ? cell : cell.replace(",", ".");
   if (NUMBER.test(point)) return Number(point);
   if (name === "y") throw new Error(`Line ${number}: y is “${cell}”, not a number.`);
-  return cell; // the API knows whether the model needs it
+  return cell; // the API knows whether the model needs a number here
 }
 
-/** Return the cells of a line; one may be in quotes, in which two quotes are one. */
+/** Return the cells of a line; inside a quoted cell, two quotes mean one. */
 function cells(line, mark, number) {
   const found = [""];
   let isQuoted = false;
@@ -56,7 +56,7 @@ function cells(line, mark, number) {
   return found.map((cell) => cell.trim());
 }
 
-/** Return a number in few digits: 17.799999237060547 is what 32 bits make of 17.8. */
+/** Return a number in few digits: 17.8 becomes 17.799999237060547 in 32 bits. */
 function plain(value) {
   if (typeof value !== "number" || value !== Math.fround(value)) return value;
   const short = Number(value.toPrecision(7));

@@ -1,12 +1,12 @@
-// The page of a forecaster: a history in, or the one in store; a fan of what comes next out.
+// The page of a forecaster: a pasted or stored history in, a fan chart of the forecast out.
 
 import { date, isForecast, makeChart, middle } from "./chart.js";
 import { format, parse } from "./csv.js";
 import { byId, element, tryIt } from "./page.js";
 
 const UNITS = { min: 60_000, h: 3_600_000, D: 86_400_000, W: 7 * 86_400_000 };
-const WEEKS = 2; // of history are drawn
-const HORIZONS = 8; // are drawn instead where a step is a day or longer
+const WEEKS = 2; // of history that are drawn
+const HORIZONS = 8; // drawn instead if a step is a day or longer
 const COLUMNS = ["ds", "y_hat", "lo_80", "hi_80", "lo_95", "hi_95"];
 
 const stored = new Map(); // series, or nothing for the first: a promise of its history
@@ -28,28 +28,28 @@ tryIt({
     byId("series").replaceChildren(...names.map((name) => element("option", "", name)));
     byId("series").value = kept;
     byId("choose").hidden = names.length < 2;
-    showSeries().catch(refuse);
+    showSeries().catch(showError);
   },
 });
 
 start();
 
-/** Ask for the stored history as soon as the model is loaded, and for how it goes on. */
+/** Ask for the stored history as soon as the model is loaded, and for its forecast. */
 async function start() {
   try {
     const { history, horizon } = await storedHistory();
     byId("steps").value ||= horizon;
     const names = Object.keys(history[0]).join(",");
     byId("columns").textContent =
-      `The header is ${names} (the service counts rows from 0, below it). ` +
-      "Left empty, it is the stored history.";
+      `Header: ${names}. The service counts the rows below it from 0. ` +
+      "If the box is empty, the stored history is used.";
     byId("form").requestSubmit();
   } catch (error) {
-    refuse(error);
+    showError(error);
   }
 }
 
-function refuse(error) {
+function showError(error) {
   byId("error").textContent = error.message;
 }
 
@@ -73,12 +73,12 @@ async function fetchHistory(name) {
   }
 }
 
-/** Show how the chosen series goes on, after what came before. */
+/** Show the forecast of the chosen series after its history. */
 async function showSeries() {
   const { forecasts, given, warning } = answered;
   const name = byId("series").value;
   const rows = forecasts.get(name);
-  // A series that was pasted need not be in store; the first one's grid is that of all.
+  // A pasted series may not be stored; all series share the first one's grid.
   const isStored = !given && forecasts.size > 1;
   const asked = (drawn = { name: forecasts.size > 1 && name, rows });
   const { history, horizon, freq } = await storedHistory(isStored ? name : undefined);
@@ -87,7 +87,7 @@ async function showSeries() {
   const step = (Number(count) || 1) * UNITS[unit];
   const ahead = rows.map((row) => ({ ...row, time: Date.parse(`${row.ds}Z`) }));
   const own = given?.filter((row) => (row.unique_id ?? rows[0].unique_id) === name) ?? history;
-  // Counted back from the forecast: what was pasted may be in another time zone than the answer.
+  // Counted back from the forecast: pasted times may be in another zone than the answer.
   const past = own.map((row, i) => ({ y: row.y, time: ahead[0].time - step * (own.length - i) }));
   const usual = step < UNITS.D ? (WEEKS * UNITS.W) / step : HORIZONS * horizon;
   const number = inDigits([...past, ...ahead]);
@@ -104,7 +104,7 @@ function redraw() {
   draw([...past.slice(isClose ? -Math.max(horizon, ahead.length) : -usual), ...ahead]);
 }
 
-/** Return how to write numbers of this size: three digits of the largest, and what is before. */
+/** Return how to write numbers of this size: three significant digits of the largest. */
 function inDigits(points) {
   const largest = Math.max(...points.map((point) => Math.abs(middle(point))));
   const decimals = Math.min(9, Math.max(0, 2 - Math.floor(Math.log10(largest || 1))));
@@ -121,9 +121,9 @@ function* headline({ name, ahead, step, number }, warning) {
   yield element("h2", "peak", `Peak ${number(peak.y_hat)} `, when);
   const mean = number(total / ahead.length);
   const range = `${number(peak.lo_80)} to ${number(peak.hi_80)}`;
-  const all = `${number(total)} in total, ${mean} a step`;
+  const all = `${number(total)} in total, ${mean} per step`;
   yield element("p", "", `80% interval ${range}. Over ${count}, ${all}.`);
-  if (warning) yield element("p", "notice", element("strong", "", "Beware."), ` ${warning}`);
+  if (warning) yield element("p", "notice", element("strong", "", "Note."), ` ${warning}`);
 }
 
 function inWords(time, step) {
@@ -132,7 +132,7 @@ function inWords(time, step) {
   return date(time, day) + (step < UNITS.D ? `, ${date(time, clock)}` : "");
 }
 
-/** Write the values of a point beside the legend, or take them away; return them in words. */
+/** Write the values of a point next to the legend, or clear them; return them in words. */
 function readOut(point, isShown) {
   if (!point) return "";
   const { step, number } = drawn;
@@ -170,7 +170,7 @@ function table({ ahead, number }) {
   return element("table", "", head, element("tbody", "", ...rows));
 }
 
-byId("series").addEventListener("change", () => showSeries().catch(refuse));
+byId("series").addEventListener("change", () => showSeries().catch(showError));
 
 byId("closer").addEventListener("click", () => {
   byId("closer").ariaPressed = String(byId("closer").ariaPressed !== "true");
@@ -181,7 +181,7 @@ byId("fill").addEventListener("click", async () => {
   try {
     byId("text").value = format((await storedHistory()).history);
   } catch (error) {
-    refuse(error);
+    showError(error);
   }
 });
 
@@ -191,6 +191,6 @@ byId("copy").addEventListener("click", async () => {
     await navigator.clipboard.writeText(format(drawn.rows.map(own)));
     byId("copied").textContent = "Copied.";
   } catch {
-    byId("copied").textContent = "The browser does not let this page copy; select the table.";
+    byId("copied").textContent = "The browser does not allow copying; select the table instead.";
   }
 });

@@ -1,0 +1,1 @@
+"""What the template does for a project after generation: it ejects kit modules, and updates."""

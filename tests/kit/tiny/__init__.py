@@ -1,0 +1,1 @@
+"""The smallest project that uses all of the kit: it tells long texts from short ones."""

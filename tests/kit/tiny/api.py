@@ -1,0 +1,38 @@
+"""The route: texts in, labels out."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field
+
+from portfolio_kit.serving.dependencies import REJECTIONS, Keep, Queue, loaded
+
+from .predictor import Predictor
+
+Model = Annotated[Predictor, Depends(loaded)]
+Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
+class Question(BaseModel):
+    texts: Annotated[list[Text], Field(min_length=1, max_length=64)]
+
+
+class Label(BaseModel):
+    label: str
+    score: float
+
+
+class Answer(BaseModel):
+    model_version: str
+    labels: list[Label]
+
+
+router = APIRouter()
+
+
+@router.post("/label", tags=["model"], responses=REJECTIONS)
+async def label(body: Question, model: Model, queue: Queue, keep: Keep) -> Answer:
+    """Tell for each text whether it is long or short."""
+    found = await queue.submit(body.texts)
+    keep(body.texts, found)
+    return Answer(model_version=model.version, labels=found)

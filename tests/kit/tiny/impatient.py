@@ -1,0 +1,14 @@
+"""The command line with less patience for slow clients: `python -m tiny.impatient serve`."""
+
+import sys
+
+from portfolio_kit.cli import main
+from portfolio_kit.serving import protocol
+
+from .project import PROJECT
+
+HEAD_SECONDS = 2  # instead of 10
+
+if __name__ == "__main__":
+    protocol.HEAD_SECONDS = HEAD_SECONDS
+    sys.exit(main(PROJECT))

@@ -1,0 +1,100 @@
+"""Fetches a folder in the BEIR layout: a local one, an archive, or one behind a URL."""
+
+import hashlib
+import os
+import shutil
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from .. import artifacts, sources
+from ..errors import UserError
+from .beir import CORPUS, FIELD, QRELS, QUERIES
+
+NAMES = (CORPUS, QUERIES, *QRELS.values())
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error)
+MAX_RATIO = 200  # of unpacked to packed size: texts come to 10, a bomb to 1,000
+SMALL = 10_000_000  # bytes that any archive may unpack to
+PART = 1 << 20
+
+
+def fetch(source: str, pin: str | None, cache: Path) -> Path:
+    """Return a local folder with the files of the layout.
+
+    Raises `UserError` if the source cannot be read, has no corpus or differs from the pinned hash.
+    """
+    if source.lower().partition("?")[0].endswith(ARCHIVES):
+        archive = sources.fetch(source, pin, cache, FIELD)
+        folder = cache / f"unpacked-{artifacts.sha256(archive)[:12]}"
+        if not folder.exists():
+            _unpack(archive, folder)
+        return folder
+    folder = _fetch_each(source, cache) if "://" in source else Path(os.path.expanduser(source))
+    if not os.path.isfile(folder / CORPUS):
+        raise UserError(
+            f"{FIELD}: {source} has no {CORPUS}; name a folder or an archive that has one"
+        )
+    sources.check(folder, pin, f"{FIELD}: {source}")
+    return folder
+
+
+def _fetch_each(source: str, cache: Path) -> Path:
+    """Fetch those files of the layout that a remote folder has."""
+    url = source.rstrip("/")
+    try:
+        files, _ = fsspec.core.url_to_fs(url)
+        there = [name for name in NAMES if files.exists(f"{url}/{name}")]
+    except Exception as error:  # each protocol has its own exceptions
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UserError(f"{FIELD}: {source} could not be reached: {reason:.300}") from error
+    folder = cache / f"fetched-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+    for name in there:
+        fetched = sources.fetch(f"{url}/{name}", None, cache, FIELD)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(fetched, folder / name)
+    return folder
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Extract the layout's files, wherever they lie in the archive, and nothing else."""
+    try:
+        with _members(archive) as (names, open_member):
+            found = [name for name in names if name.rpartition("/")[2] == CORPUS]
+            if len(found) != 1:
+                raise UserError(f"{FIELD}: {archive.name} has {len(found)} files {CORPUS}, not one")
+            root = found[0].removesuffix(CORPUS)
+            room = SMALL + MAX_RATIO * archive.stat().st_size
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
+                for name in NAMES:
+                    if root + name in names:
+                        target = Path(partial) / "whole" / name
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                        with open_member(root + name) as stream, target.open("wb") as file:
+                            while part := stream.read(PART):
+                                room -= file.write(part)
+                                if room < 0:
+                                    raise OSError(f"it holds more than {MAX_RATIO} times its size")
+                os.replace(Path(partial) / "whole", folder)
+    # A RuntimeError is raised for a password, or for a compression that Python lacks.
+    except (OSError, EOFError, RuntimeError, *DAMAGED) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{FIELD}: {archive.name} cannot be unpacked: {reason:.300}") from error
+
+
+@contextmanager
+def _members(archive: Path) -> Iterator[tuple[list[str], Any]]:
+    if archive.suffix.lower() == ".zip":
+        with zipfile.ZipFile(archive) as zipped:
+            yield zipped.namelist(), zipped.open
+    else:
+        with tarfile.open(archive) as tar:
+            yield [one.name for one in tar.getmembers() if one.isfile()], tar.extractfile

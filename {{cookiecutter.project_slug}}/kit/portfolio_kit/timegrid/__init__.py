@@ -1,0 +1,1 @@
+"""Series on a regular grid of time: files, calendars, requests, and tests of significance."""

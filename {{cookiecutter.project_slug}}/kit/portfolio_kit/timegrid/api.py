@@ -1,0 +1,55 @@
+"""The route that shows the stored history."""
+
+from typing import Annotated, Protocol
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from pydantic import BaseModel
+
+from ..serving.dependencies import REJECTIONS, Rejection, Responses, loaded
+from .grid import Grid
+from .requests import history_of
+from .series import Series
+
+UNKNOWN: Responses = {404: {"model": Rejection, "description": "There is no such series"}}
+
+
+class Stored(Protocol):
+    """What this route needs of a model."""
+
+    stored: dict[str, Series]
+
+    @property
+    def shape(self) -> Grid: ...
+
+
+class HistoryResponse(BaseModel):
+    history: list[dict[str, str | float]]
+    horizon: int
+    freq: str
+
+
+router = APIRouter()
+
+
+async def each_once(request: Request) -> None:
+    """Answer 422 if a query parameter is given twice, since it is unclear which one counts."""
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name in seen:
+            raise HTTPException(422, [{"loc": ["query", name], "msg": "is given twice"}])
+        seen.add(name)
+
+
+@router.get("/history", responses={**UNKNOWN, **REJECTIONS}, dependencies=[Depends(each_once)])
+async def history(
+    model: Annotated[Stored, Depends(loaded)],
+    unique_id: str | None = None,
+    steps: Annotated[int, Query(ge=0)] = 0,
+) -> HistoryResponse:
+    """Return the end of a stored series (by default the first), as `POST /forecast` takes it."""
+    series, grid = model.stored.get(unique_id or next(iter(model.stored))), model.shape
+    if series is None:
+        known = ", ".join(list(model.stored)[:5])
+        raise HTTPException(404, f"There is no series {unique_id!r:.40}; there are {known}.")
+    rows = history_of(series, grid)[-steps:]
+    return HistoryResponse(history=rows, horizon=grid.horizon, freq=grid.freq)

@@ -1,0 +1,88 @@
+"""Reads a file in long format: a row for each series and moment."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import tables
+from ..errors import UserError
+from ..tables import Rows
+from .checks import describe
+from .series import ONLY_SERIES
+
+MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]  # not of ids, which are names
+MAX_COLUMNS = 10_000  # all are parsed, at a fifth of a millisecond each
+# Of the columns that are added here and where gaps are filled.
+OWN_NAMES = {"unique_id", "ds", "y", "line", "observed"}
+
+
+def read(
+    path: Path,
+    source: str,
+    time: str,
+    target: str,
+    series: str | None,
+    covariates: Mapping[str, Sequence[str]],
+) -> pd.DataFrame:
+    """Return unique_id, ds, y, the covariates and line (or row), in the order of the file.
+
+    Columns are given by name, those of covariates by parameter. Times and values are as they were
+    read. Raises `UserError`, which names the parameter (or `source`), for a file that is empty or
+    cannot be parsed, for missing columns and for rows without the name of their series.
+    """
+    wanted = {"data.time_column": time, "data.target_column": target}
+    if series is not None:
+        wanted["data.id_column"] = series
+    for field, columns in covariates.items():
+        for number, column in enumerate(columns):
+            if column in OWN_NAMES:
+                raise UserError(f"{field}: the project itself uses {column!r}; rename the column")
+            wanted[f"{field}[{number}]"] = column
+    parser = partial(_csv, names=series, texts={time, series})
+    found = tables.read(path, wanted, source, {".csv": parser})
+    names: pd.Series | str = ONLY_SERIES
+    if series is not None:
+        names = found.table[series].astype(object)
+        names = names.where(names.notna(), "").astype(str)
+    rows = pd.DataFrame({"unique_id": names, "ds": found.table[time], "y": found.table[target]})
+    for columns in covariates.values():
+        rows[list(columns)] = found.table[list(columns)]
+    rows["line"] = found.lines
+    unnamed = rows["unique_id"] == ""
+    if unnamed.any():
+        bad = describe(rows[unnamed], "unique_id")
+        raise UserError(f"data.id_column {series!r} of {path.name}: {bad} empty")
+    return rows
+
+
+def _csv(path: Path, wanted: list[str], names: str | None, texts: set[str | None]) -> Rows:
+    """Parse a file with pandas, which turns numbers into numbers as it reads them."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        columns = next(csv.reader(file, strict=True), [])
+    if not columns:
+        raise ValueError("its first line is empty; it must name the columns")
+    if len(columns) > MAX_COLUMNS:
+        raise ValueError(f"it has {len(columns):,} columns; remove those that are not needed")
+    # All columns are read: with `usecols`, pandas accepts rows that have too many fields.
+    table = pd.read_csv(
+        path,
+        encoding="utf-8-sig",
+        dtype=dict.fromkeys(texts & {*columns}, str),
+        keep_default_na=False,
+        na_values={name: MISSING for name in columns if name != names},
+        skip_blank_lines=False,  # they count as lines
+        low_memory=False,
+    )
+    if not isinstance(table.index, pd.RangeIndex):
+        raise ValueError(f"rows have more fields than the header, which has {len(columns)}")
+    table = table[[name for name in wanted if name in columns]]
+    others = table.drop(columns=names or [], errors="ignore")
+    blank = others.isna().all(axis=1) & (len(others.columns) > 0)
+    if names in table:
+        blank &= table[names].fillna("") == ""
+    lines = np.flatnonzero(~blank) + 2
+    return Rows(columns, table[~blank].reset_index(drop=True) if blank.any() else table, lines)

@@ -1,0 +1,87 @@
+"""The API's own routes: the history of series in, forecasts with intervals out."""
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from fastapi import APIRouter, Depends
+from prometheus_client import Counter, Histogram
+from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
+
+from portfolio_kit.serving.dependencies import REJECTIONS, Keep, Queue, loaded
+from portfolio_kit.timegrid import api
+from portfolio_kit.timegrid.requests import FutureRow, HistoryRow, series_of, with_future
+from portfolio_kit.timegrid.series import Question
+
+from ..predictor import Predictor, rows_of
+
+FORECASTS = Counter("forecasts", "Series forecast, by where their history came from", ["history"])
+STEPS = Histogram("forecast_steps", "Steps asked for", buckets=(1, 12, 24, 48, 96, 168, 336, 480))
+MAX_STEPS = 480
+
+Model = Annotated[Predictor, Depends(loaded)]
+
+
+class ForecastRequest(BaseModel):
+    history: Annotated[list[HistoryRow], Field(min_length=1)] | None = None
+    future: list[FutureRow] = []
+    h: Annotated[int, Field(strict=True, ge=1, le=MAX_STEPS)] | None = None
+    level: Annotated[list[Literal[80, 95]], Field(max_length=2)] = [80, 95]
+
+
+class Step(TypedDict):
+    unique_id: str
+    ds: str
+    y_hat: float
+    lo_80: NotRequired[float]
+    hi_80: NotRequired[float]
+    lo_95: NotRequired[float]
+    hi_95: NotRequired[float]
+
+
+class ForecastResponse(BaseModel):
+    model_version: str
+    forecast: list[Step]
+    warning: str | None
+
+
+router = APIRouter(tags=["model"])
+router.include_router(api.router)
+
+
+@router.post("/forecast", responses=REJECTIONS)
+async def forecast(
+    body: ForecastRequest, model: Model, queue: Queue, keep: Keep
+) -> ForecastResponse:
+    """Continue each series: those in the request or, without a history, the stored ones."""
+    shape, positive = model.shape, model.manifest.positive
+    h = body.h or shape.horizon
+    series = list(model.stored.values())
+    if body.history is not None:
+        series = series_of(body.history, shape, at_least=shape.history, positive=positive)
+    warnings = []
+    if body.future:
+        series = with_future(series, body.future, h, shape)
+    elif shape.future_columns:
+        warnings.append(
+            f"The request has no {', '.join(shape.future_columns)} for the steps ahead; their last "
+            "values are used."
+        )
+    if h > shape.horizon:
+        warnings.append(
+            f"The model was trained for {shape.horizon} steps; later ones are forecast from its "
+            "own forecasts, and their intervals are too narrow."
+        )
+    questions = [Question(one, h, shape.horizon) for one in series]
+    answers = await queue.submit(questions)
+    keep(questions, answers)
+    FORECASTS.labels("stored" if body.history is None else "given").inc(len(questions))
+    STEPS.observe(h)
+    wanted = ["ds", "y_hat", *(f"{end}_{level}" for level in body.level for end in ("lo", "hi"))]
+    steps: list[Any] = [
+        {"unique_id": question.series.name, **{name: row[name] for name in wanted}}
+        for question, quantiles in zip(questions, answers, strict=True)
+        for row in rows_of(question, quantiles, shape)
+    ]
+    return ForecastResponse(
+        model_version=model.version, forecast=steps, warning=" ".join(warnings) or None
+    )

@@ -1,0 +1,53 @@
+"""What is measured of a series and its forecast, so `monitor` can tell whether series changed."""
+
+import numpy as np
+
+from portfolio_kit.project import Observation
+from portfolio_kit.timegrid.series import Question
+
+from .predictor import Predictor, rows_of
+
+
+class Signals:
+    """Measures the end of a series and the forecast that followed."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._shape = predictor.shape
+
+    def __call__(self, question: Question, quantiles: np.ndarray) -> Observation:
+        """Return the forecast, and as signals: level, spread and seasonality of the newest season,
+        change of level that is forecast, width of the 80% interval.
+
+        Spread, change and width are shares of the level. Seasonality is the correlation of the last
+        season with the one before it.
+        """
+        season = self._shape.longest
+        y = question.series.y[-2 * season :]
+        last, before = y[-season:], y[-2 * season : -season]
+        level = float(np.abs(last).mean()) or 1.0
+        quantiles = quantiles[: self._shape.horizon]
+        _, low, middle, high, _ = quantiles.T.astype(float)
+        return Observation(
+            input={"unique_id": question.series.name, "steps": len(question.series.y)},
+            answer={
+                "unique_id": question.series.name,
+                "forecast": [
+                    [row["ds"], round(row["y_hat"], 4)]
+                    for row in rows_of(question, quantiles, self._shape)
+                ],
+            },
+            signals={
+                "level": round(float(last.mean()), 4),
+                "spread": round(float(last.std()) / level, 4),
+                "seasonality": round(correlation(last, before), 4),
+                "change": round(float(middle.mean() - last.mean()) / level, 4),
+                "width": round(float((high - low).mean()) / level, 4),
+            },
+        )
+
+
+def correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the correlation of two stretches, or 0 if one of them is constant."""
+    if len(one) != len(other) or not (one.std() and other.std()):
+        return 0.0
+    return float(np.corrcoef(one, other)[0, 1])
