@@ -2,12 +2,13 @@
 PYTHON ?= python3
 TYPE ?= text-classification
 BIN := build/venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint docs review figures clean
+.PHONY: help demo test test-fast test-nightly lint docs review figures clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 build/venv/%.installed: %.txt
 	@$(PYTHON) -m venv build/venv
@@ -22,11 +23,15 @@ demo: build/venv/requirements.installed  ## from the prompts to a served answer:
 	@$(BIN)/python scripts/demo.py $(TYPE)
 
 # What `make demo` needs is there before tests run it, twice at a time.
-test: build/venv/requirements.installed build/venv/requirements-test.installed  ## every test, the generated projects' own among them
-	@$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder $(ARGS)
+test: build/venv/requirements.installed build/venv/requirements-test.installed  ## every test but the nightly ones
+	@$(PYTEST) -m "not nightly" $(ARGS)
 
 test-fast: build/venv/requirements-test.installed  ## the tests that neither train nor install
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(PYTEST) -m "not slow and not nightly" $(ARGS)
+
+test-nightly: build/venv/requirements.installed build/venv/requirements-test.installed  ## the nightly tests, and all examples of answers
+	@$(PYTEST) -m nightly $(ARGS)
+	@HYPOTHESIS_PROFILE=nightly $(PYTEST) tests/test_any_answers.py
 
 lint: build/venv/requirements-test.installed  ## style and prose, of the template and of generated projects
 	@$(BIN)/ruff check --config pyproject.toml .

@@ -11,7 +11,6 @@ from pathlib import Path
 from cookiecutter.config import BUILTIN_ABBREVIATIONS
 from cookiecutter.exceptions import FailedHookException
 from cookiecutter.repository import expand_abbreviations
-from jinja2 import pass_environment
 from jinja2.ext import Extension
 from slugify import slugify
 
@@ -78,20 +77,23 @@ def address(template):
     return url if is_remote or Path(url).is_absolute() else str(TEMPLATE)
 
 
-@pass_environment
-def checked(environment, answers):
-    """Return the project's folder name, or raise RejectedAnswers for answers that break a rule."""
+def checked(answers):
+    """Return the project's folder name, or raise RejectedAnswers for answers that break a rule.
+
+    Overlays that the answers leave out are removed by the hook, so they need no rendering.
+    """
     if "_template" not in answers:  # still prompting: an answer that spells the folder's name
         return PROJECT_FOLDER
     faults = rules()["errors"](answers, choices())
     if faults:
         raise RejectedAnswers(faults)
-    environment.unused = tuple(
-        f"overlays/{prompt}/{other}/"
+    unused = (
+        f"overlays/{prompt}/{other}"
         for prompt, offered in choices().items()
         for other in offered
         if other != answers[prompt]
     )
+    answers["_copy_without_render"] = [*prompts()["_copy_without_render"], *unused]
     return answers["project_slug"]
 
 
@@ -130,7 +132,6 @@ class TemplateExtension(Extension):
     def __init__(self, environment):
         super().__init__(environment)
         environment.globals["choices"] = choices()
-        environment.unused = ()  # overlays that the hook removes
         environment.filters.update(
             checked=checked,
             facts=facts,
@@ -144,8 +145,6 @@ class TemplateExtension(Extension):
 
     def preprocess(self, source, name, filename=None):
         """Return the source to render: an answer becomes a literal, whatever Jinja it contains."""
-        if name and name.startswith(self.environment.unused) and not name.endswith("/parts.txt"):
-            return ""
         is_file_or_path = name is not None or self.environment.loader is not None
         if is_file_or_path:
             return source

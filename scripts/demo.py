@@ -44,7 +44,7 @@ def timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
 
 
 def generate(project_type: str) -> Path:
-    """Generate a project with default answers into `build/demo/`, replacing the last, and return its folder."""
+    """Generate a project with default answers in `build/demo/`, replacing the last one there."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=OUTPUT) as folder:
         command = ["-m", "cookiecutter", "--no-input", "--default-config", "--output-dir", folder]

@@ -35,8 +35,8 @@ PROMPTS = {name: raw for name, raw in CONFIGURATION.items() if not name.startswi
 CHOICES = {name: raw for name, raw in PROMPTS.items() if isinstance(raw, list)}
 # What would make a command in a generated project use this test run's environment, or `make`.
 INHERITED = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTEST", "COV", "MAKE", "MFLAGS", "ARGS")
-# What one worker runs alone, the longest first, so demos exist when later tests need them. Each is a
-# part of a test's id.
+# What one worker runs alone, the longest first, so demos exist when later tests need them. Each
+# is a part of a test's id.
 GROUPS = (
     ("test_demo.py",),
     ("test_demo_document_similarity.py",),
@@ -158,8 +158,7 @@ def compiled_once():
     compiled, known = StrictEnvironment.compile, {}
 
     def compile(self, source, name=None, *rest):
-        # Unused overlays render empty, so the answers decide what their files compile to.
-        key = (source, bool(name) and name.startswith(self.unused), name, *rest)
+        key = (source, name, *rest)
         if key not in known:
             known[key] = compiled(self, source, name, *rest)
         return known[key]

@@ -48,8 +48,12 @@ def test_an_update_brings_the_new_and_keeps_the_users_edits(command_line, templa
         ("params.yaml", ("epochs: 4", "epochs: 9"), ("seed: 13", "seed: 17")),
         ("README.md", ("## Results", "## How good it is"), ("analysts can", "anyone can")),
         ("Makefile", ("# Every task", "# Each of our tasks"), (".PHONY: ", ".PHONY: news ")),
-        ("src/PACKAGE/signals.py", ("MAX_WORDS = 50_000", "MAX_WORDS = 9_000"), ("words_of", "all_words")),
-        ("kit/portfolio_kit/intervals.py", ("LEVEL = 0.95", "LEVEL = 0.9"), ("share_interval", "part")),
+        (
+            "src/PACKAGE/signals.py",
+            ("MAX_WORDS = 50_000", "MAX_WORDS = 9_000"),
+            ("words_of", "all_of"),
+        ),
+        ("kit/portfolio_kit/intervals.py", ("LEVEL = 0.95", "LEVEL = 0.9"), ("share_", "part_")),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

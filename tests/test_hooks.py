@@ -220,7 +220,7 @@ def test_a_choice_without_an_overlay_merges_nothing(rendered):
 
 @pytest.fixture
 def parts(rendered):
-    """The same, with a kit and parts: of this type one.py and two, of another type two and three."""
+    """The same, with a kit and parts: one.py and two of this type, two and three of another."""
     files = {
         "kit/portfolio_kit/core.py": "kit",
         "kit/portfolio_kit/__pycache__/core.pyc": "compiled",

@@ -51,7 +51,7 @@ def fetch(source: str, sha256: str | None, cache: Path, field: str) -> Path:
                     _copy(stream, partial, getattr(stream, "size", None))
         except UserError:
             raise
-        except Exception as error:  # each protocol has exceptions of its own
+        except Exception as error:  # each protocol has its own exceptions
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise UserError(f"{field}: {source} could not be fetched: {reason}") from error
         check(partial, sha256, f"{field}: {source} is truncated or altered, removed")

@@ -48,7 +48,7 @@ def read(
         raise UserError(
             f"{source}: {path.name} is not UTF-8 at byte {place}; save it as UTF-8"
         ) from None
-    except Exception as error:  # each parser has exceptions of its own for a malformed file
+    except Exception as error:  # each parser has its own exceptions for a malformed file
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{source}: {path.name} cannot be parsed: {reason:.300}") from error
     if not len(rows.lines):

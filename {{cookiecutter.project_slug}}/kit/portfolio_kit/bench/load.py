@@ -109,7 +109,7 @@ def _run(server: Server, scenarios: Mapping[str, Any], clients: int) -> "Summary
         "OPTIONS": json.dumps(options),
         "K6_NO_USAGE_REPORT": "true",
     }
-    # Without an address k6 serves no API of its own.
+    # Without an address k6 does not serve its own API.
     command = [str(BIN / "k6"), "run", "--quiet", "--no-color", "--address", "", str(SCRIPT)]
     with LOG.open("wb") as log:
         k6 = subprocess.Popen(command, env={**os.environ, **variables}, stdout=log, stderr=log)

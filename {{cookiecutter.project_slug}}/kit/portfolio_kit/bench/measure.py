@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-# A small process of its own: a child's peak memory includes that of its starter.
+# A small, separate process: a child's peak memory includes that of its starter.
 STARTER = """
 import resource, subprocess, sys
 done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)

@@ -1,6 +1,6 @@
 """What becomes of requests when the server gets SIGTERM while clients keep sending.
 
-A request counts as lost if its connection was accepted and no complete answer came. A refused new
+A request counts as lost if its connection was accepted and no complete answer came. A new
 connection loses nothing: its client can go elsewhere.
 """
 
@@ -66,7 +66,7 @@ async def stop_under_load(
 async def client(
     server: Server, bodies: Iterator[str], header: bytes, counts: Counter[str]
 ) -> None:
-    """Send requests until a connection is refused; count answers by status, and the lost ones."""
+    """Send requests until the server takes no more connections; count answers by status, and the lost ones."""
     while True:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def uv_environment() -> dict[str, str]:
-    """Return the environment for uv, with pip's settings where uv has none of its own."""
+    """Return the environment for uv, with pip's settings where uv's own are missing."""
     environment = {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"}
     for name, value in pip_settings().items():
         variable = PIP_TO_UV.get(name)
@@ -111,7 +111,7 @@ def torch_options(install: list[str], version: str, environment: dict[str, str])
     print(f"installing {torch} from {links}")
     # Without its dependencies, which come from the registry with the rest.
     if subprocess.run([*install, "--no-deps", "--no-index", torch], env=environment).returncode:
-        sys.exit(f"error: {torch} for this Python is not there; see the lines above")
+        sys.exit(f"error: {torch} for this Python is missing; see the lines above")
     return []
 
 

@@ -31,8 +31,8 @@ class DriftMetrics(Collector):
             return
         except ValidationError:
             if not self._has_warned:
-                hint = "run `make monitor` again"
-                log.warning("%s: damaged, or written by another version of this code; %s", VERDICT, hint)
+                cause = "damaged, or written by another version of this code"
+                log.warning("%s: %s; run `make monitor` again", VERDICT, cause)
             self._has_warned = True
             return
         if verdict.model_version != self._version:

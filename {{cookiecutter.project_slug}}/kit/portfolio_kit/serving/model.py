@@ -40,7 +40,7 @@ class OnnxModel(ABC, Generic[M]):
             predictor.warm_up()
         except UserError:
             raise
-        except Exception as error:  # onnxruntime has exceptions of its own
+        except Exception as error:  # onnxruntime has its own exceptions
             reason = f"{type(error).__name__}: {' '.join(str(error).split()):.200}"
             raise UserError(f"{folder}: cannot be loaded ({reason}); run `make train`") from error
         return predictor

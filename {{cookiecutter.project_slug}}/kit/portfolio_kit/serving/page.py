@@ -25,7 +25,7 @@ class Page(StaticFiles):
     def __init__(self, folder: Path) -> None:
         super().__init__(directory=folder)
         self.all_directories = [folder, SHARED]
-        # Windows may report scripts as text/plain, which browsers then refuse to run.
+        # Windows may report scripts as text/plain, which browsers then do not run.
         mimetypes.add_type("text/javascript", ".js")
 
     def file_response(self, *arguments: Any, **options: Any) -> Response:

@@ -2,7 +2,7 @@
 // model answers. What it shows goes in as text, never as markup.
 
 const PATIENCE_SECONDS = 30;
-const PAUSE_MS = 200; // in typing, until what stands there is asked
+const PAUSE_MS = 200; // in typing, until the text is sent
 
 export const byId = (id) => document.getElementById(id);
 

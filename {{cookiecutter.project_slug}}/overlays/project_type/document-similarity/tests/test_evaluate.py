@@ -17,7 +17,8 @@ from portfolio_kit.retrieval.settings import MODES
 from portfolio_kit.text.encoder import Encoder, embed_texts, load_backbone
 from portfolio_kit.text.tokens import encode, load_tokenizer
 
-from {{cookiecutter.package_name}}.evaluation import baselines, error_analysis, evaluate, figures
+from {{cookiecutter.package_name}}.evaluation import baselines, error_analysis, evaluate
+from {{cookiecutter.package_name}}.evaluation.metrics import REPORTING
 from {{cookiecutter.package_name}}.evaluation.scores import relevant
 from {{cookiecutter.package_name}}.predictor import Predictor
 
@@ -288,7 +289,7 @@ def test_a_document_that_was_not_found_is_named_with_those_ranked_first(predicto
 
 
 def test_each_figure_of_the_readme_is_a_picture(trained, metrics):
-    for name in figures.CAPTIONS:
+    for name in REPORTING.captions:
         picture = matplotlib.image.imread(trained.folder / "reports/figures" / name)
         height, width, *_ = picture.shape
         assert min(height, width) > 200
@@ -331,7 +332,7 @@ def test_the_report_follows(trained, metrics, report):
     readme, card = report(trained.folder)
     assert f"nDCG@10 {metrics['model']['ndcg_at_10']:.3f} on 24 held-out queries" in readme
     assert "the API uses hybrid, chosen by serve.retrieval." in readme
-    for name in figures.CAPTIONS:
+    for name in REPORTING.captions:
         assert f"(reports/figures/{name})" in readme
     for name, versus in metrics["versus"].items():
         assert f"{versus['difference']:+.3f} over {name} (95% interval " in readme

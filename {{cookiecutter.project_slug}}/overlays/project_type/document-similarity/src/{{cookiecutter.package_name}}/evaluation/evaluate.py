@@ -17,7 +17,7 @@ from ..data.prepare import Dataset, read_split
 from ..params import Params
 from ..predictor import Manifest, Predictor
 from . import baselines, error_analysis, figures
-from .metrics import Metrics, Retrieval
+from .metrics import REPORTING, Metrics, Retrieval
 from .scores import found_at, mean_interval_95
 
 OURS, BM25, PRETRAINED = "this model", "BM25", "pretrained encoder"
@@ -126,5 +126,5 @@ def unmeasured() -> dict[str, Any]:
         "intervals_95": {},
         "versus_best_baseline": None,
         "not_measured": NOT_MEASURED,
-        "not_drawn": [name for name in figures.CAPTIONS if name != "index.png"],
+        "not_drawn": [name for name in REPORTING.captions if name != "index.png"],
     }

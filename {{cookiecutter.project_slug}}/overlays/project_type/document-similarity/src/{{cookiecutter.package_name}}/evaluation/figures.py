@@ -7,17 +7,11 @@ from portfolio_kit.retrieval.records import IndexQuality
 
 from .metrics import Metrics, Slice
 
-CAPTIONS = {
-    "comparison.png": "nDCG@10 against the baselines; the line is the 95% interval",
-    "found_at.png": "How many documents to read until a relevant one comes",
-    "slices.png": "nDCG@10 by length of the query, and by the words it shares with its documents",
-    "index.png": "Which share of the nearest documents the index finds, and how long it takes",
-}
 COLORS = {"this model": ACCENT, "BM25": MUTED, "pretrained encoder": "#d08c3f"}
 
 
 def draw(metrics: Metrics) -> None:
-    """Draw each figure of `CAPTIONS` that the metrics allow."""
+    """Draw each figure that the metrics allow."""
     with plt.rc_context(STYLE):
         index_quality(metrics.index)
         if metrics.versus_best_baseline:

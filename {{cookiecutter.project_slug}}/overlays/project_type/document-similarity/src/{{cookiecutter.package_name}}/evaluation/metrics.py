@@ -2,13 +2,14 @@
 
 from pydantic import Field
 
-from portfolio_kit import records
+from portfolio_kit import Reporting, records
 from portfolio_kit.markdown import table
 from portfolio_kit.records import Interval, Record, Versus
 from portfolio_kit.report import interval
 from portfolio_kit.retrieval.records import IndexQuality
 from portfolio_kit.retrieval.settings import MODES, Mode
 
+from ..data.prepare import Dataset
 from ..predictor import Manifest
 
 
@@ -89,3 +90,21 @@ def model_card(metrics: Metrics, model: Manifest) -> list[str]:
         f"### Search\n\n{highlights(metrics)}",
         f"## Training\n\n{passages}",
     ]
+
+
+REPORTING = Reporting(
+    dataset=Dataset,
+    manifest=Manifest,
+    metrics=Metrics,
+    rows="queries",
+    score="nDCG@10 {:.3f}",
+    captions={
+        "comparison.png": "nDCG@10 against the baselines; the line is the 95% interval",
+        "found_at.png": "How many documents to read until a relevant one comes",
+        "slices.png": "nDCG@10 by the query's length, and by the words it shares with documents",
+        "index.png": "Which share of the nearest documents the index finds, and how long it takes",
+    },
+    highlights=highlights,
+    model_card=model_card,
+    more=", and [`reports/errors.md`](reports/errors.md) shows where searches fail",
+)
