@@ -5,7 +5,7 @@ BIN := build/venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-nightly lint docs review figures clean
+.PHONY: help demo test test-fast test-nightly lint docs review migrate figures clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,9 @@ docs: build/venv/requirements-docs.installed  ## the site, into build/site
 
 review: build/venv/requirements-tools.installed  ## what a reviewer looks for in a project: make review PROJECT=...
 	@$(BIN)/portfolio-review "$(PROJECT)"
+
+migrate: build/venv/requirements-tools.installed  ## brings a project of version 0.1 to today's shape: make migrate PROJECT=...
+	@$(BIN)/portfolio-migrate "$(PROJECT)"
 
 figures: build/venv/requirements.installed  ## measures projects; with TYPE=... a demo's promises; RUN=1 times the tests
 	@$(BIN)/python scripts/figures.py $(if $(filter file,$(origin TYPE)),,$(TYPE))

@@ -58,7 +58,7 @@ FOLDERS = """
     predictions reports scripts setup src tests
 """
 # Variables that systems, hosts and tools set. A package named like the start of one would take it
-# for one of its own parameters (NAME_TRAIN__EPOCHS) and reject it as unknown.
+# for a parameter (NAME_TRAIN__EPOCHS) and reject it as unknown.
 VARIABLES = """
     ACTIONS_RUNTIME_URL ALL_PROXY AWS_LAMBDA_FUNCTION_NAME AZURE_CLIENT_ID CI_JOB_ID CLOUD_RUN_JOB
     CONDA_DEFAULT_ENV CONTAINER_APP_ENV_DNS_SUFFIX CONTAINER_APP_REPLICA_NAME

@@ -24,7 +24,7 @@ OWN += ("scripts", "src", "templates", "tests")
 SKIPPED = {".git", ".venv", "node_modules", "__pycache__", "models", "mlruns"}
 HASH = {".yaml", ".yml", ".toml", ".sh", ".txt", ""}  # Makefile and Dockerfile have no suffix
 SLASHES = {".js", ".css"}
-WORDS = re.compile(r"[A-Za-z]+[ ,.]+[A-Za-z]+")
+WORDS = re.compile(r"[A-Za-z]+[,.]* +[A-Za-z]+")  # without a space it is a name
 
 
 def main(arguments: list[str]) -> int:

@@ -46,11 +46,13 @@ GROUPS = (
     # they run the demos' services
     ("test_image.py", "test_monitoring.py", "test_operation.py", "test_tutorials.py"),
     ("[make_forecaster",),
+    ("test_kit.py",),
     ("test_diagnoses_of_categories",),
     ("test_an_encoder_learns",),
     ("test_examples.py",),
 )
 WORKERS = 2  # more would wait for each other's demos
+collect_ignore = ["kit"]  # test_kit.py runs these, in the demos' environments
 
 
 def group(test_id):
@@ -347,10 +349,13 @@ class Workshop(BakedProject):
 @pytest.fixture
 def command_line(tmp_path):
     """Return a function that runs cookiecutter's or cruft's CLI in an empty folder named out."""
-    out = tmp_path / "out"
-    home = tmp_path / "home"
-    out.mkdir()
-    home.mkdir()
+    return command_line_in(tmp_path)
+
+
+def command_line_in(parent):
+    out, home = parent / "out", parent / "home"
+    out.mkdir(exist_ok=True)
+    home.mkdir(exist_ok=True)
 
     def command_line(program, *arguments, typed=None, folder=out, **variables):
         variables = {"HOME": str(home), "USERPROFILE": str(home), **variables}
@@ -383,11 +388,40 @@ def copy_template(folder):
 @pytest.fixture
 def template_repository(tmp_path):
     """Return a git repository with a copy of the template, which a test may change and commit."""
-    repository = BakedProject(tmp_path / "template")
+    return repository_in(tmp_path)
+
+
+def repository_in(parent):
+    repository = BakedProject(parent / "template")
     copy_template(repository.path)
     repository.run("git", "init", "--quiet")
     commit(repository, "First version")
     return repository
+
+
+@pytest.fixture(scope="session")
+def created(tmp_path_factory):
+    """Return a folder with a repository of the template, and a project that cruft created of it."""
+    folder = tmp_path_factory.mktemp("created")
+    template = str(repository_in(folder).path)
+    done = command_line_in(folder)("cruft", "create", template, "--no-input")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "make setup" in done.stdout
+    return folder
+
+
+@pytest.fixture
+def linked(created, tmp_path):
+    """Return such a project, committed, and its template's repository; a test may change both."""
+    shutil.copytree(created, tmp_path, dirs_exist_ok=True)
+    [folder] = (tmp_path / "out").iterdir()
+    project = BakedProject(folder)
+    before, after = (json.dumps(str(one / "template")) for one in (created, tmp_path))
+    for name in (".cruft.json", ".generated.json"):
+        text = project.read(name).replace(before, after)
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    commit(project, "Link the template")
+    return project, BakedProject(tmp_path / "template")
 
 
 def commit(repository, message):

@@ -162,7 +162,7 @@ def test_the_walkthrough_leads_through_every_folder_of_the_code(project):
 
 
 def imported(module, code):
-    """Yield the modules of its own package that a module imports, each as a list of names."""
+    """Yield the modules of the same package that a module imports, each as a list of names."""
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and node.level:
             parent = module[: len(module) - node.level]

@@ -214,21 +214,18 @@ def test_nothing_is_half_written(room, mine, monkeypatch):
     assert contents(mine) == before
 
 
-def test_an_ejected_module_survives_an_update(command_line, template_repository):
-    done = command_line("cruft", "create", str(template_repository.path), "--no-input")
-    assert done.returncode == 0, done.stdout + done.stderr
-    (path,) = command_line.out.iterdir()
-    project = BakedProject(path)
+def test_an_ejected_module_survives_an_update(command_line, linked):
+    project, template = linked
     eject(project.path, ["intervals"])
     copy, kept = f"{SRC}/intervals.py", "kit/portfolio_kit/intervals.py"
     mine = project.read(copy) + "\nMINE = 1\n"
     (project.path / copy).write_text(mine, encoding="utf-8")
     commit(project, "Own the intervals")
 
-    file = template_repository.path / SKELETON.name / kept
+    file = template.path / SKELETON.name / kept
     theirs = file.read_text(encoding="utf-8") + "\nTHEIRS = 1\n"
     file.write_text(theirs, encoding="utf-8")
-    commit(template_repository, "Change the intervals")
+    commit(template, "Change the intervals")
     done = command_line("cruft", "update", "--skip-apply-ask", folder=project.path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert project.read(copy) == mine

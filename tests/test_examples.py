@@ -92,10 +92,10 @@ def test_documents_without_queries_can_be_searched_and_nothing_is_claimed(search
 CHANGES = """
 import numpy as np
 from pathlib import Path
-from {package}.retrieval.documents import Document
-from {package}.retrieval.journal import Change, Journal
+from portfolio_kit.retrieval.documents import Document
+from portfolio_kit.retrieval.journal import Change, Journal
 vectors = np.ones((1, 384))
-new = Document("new", "", "Zoë\u2028said so", {{"by": ["me"]}})
+new = Document("new", "", "Zoë\u2028said so", {"by": ["me"]})
 replaced = Document("2", "Title", "other words")
 changes = [Change(one.id, one, "model", vectors) for one in (new, replaced)]
 Journal(Path("changes/documents.sqlite")).write([*changes, Change("1")])
@@ -110,7 +110,7 @@ def test_what_the_api_has_changed_goes_into_the_corpus(search_demo, tmp_path):
     lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in before]
     corpus.write_text("".join(lines), encoding="utf-8")
     (code,) = blocks("python", section_of(demo, "What came in through the API"))
-    for program in (CHANGES.format(package=demo.package), code):
+    for program in (CHANGES, code):
         subprocess.run([python(demo), "-c", program], cwd=tmp_path, check=True)
     after = [json.loads(line) for line in corpus.read_text(encoding="utf-8").split("\n")[:-1]]
     assert after == [

@@ -36,7 +36,7 @@ def expected_files(package_name, **choices):
 def parts(choices):
     """Return the names of the parts that a project of these choices is made with."""
     listed = SKELETON / "overlays" / "project_type" / choices["project_type"] / "parts.txt"
-    return listed.read_text("utf-8").split() if listed.exists() else []
+    return listed.read_text("utf-8").split()
 
 
 def package_of(project):
@@ -92,6 +92,23 @@ def test_the_packages_code_is_copied_as_it_is(combination):
     }
     assert copied
     assert {name: (package / name).read_bytes() for name in copied} == copied
+
+
+def test_the_kit_is_copied_as_it_is_without_other_types_parts(combination):
+    choices, project = combination
+    kit = SKELETON / "kit"
+    listed = {part for name in CHOICES["project_type"] for part in parts({"project_type": name})}
+    others = [kit / "portfolio_kit" / part for part in listed - {*parts(choices)}]
+    copied = {
+        file.relative_to(kit).as_posix(): file.read_bytes()
+        for file in kit.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+        if not any(file.is_relative_to(part) for part in others)
+    }
+    assert {f"kit/{name}" for name in copied} == {
+        name for name in project.files() if name.startswith("kit/")
+    }
+    assert {name: (project.path / "kit" / name).read_bytes() for name in copied} == copied
 
 
 def test_the_license_is_the_one_chosen(combination):

@@ -188,7 +188,7 @@ def test_any_other_stage_starts_over_cleanly(verb, make, reference, moments):
     undisturbed, seconds = reference
     workshop = make()
     if verb == "evaluate":
-        for folder in ("data/processed", "models", ".cache/trained.safetensors"):
+        for folder in ("data/processed", "models"):
             workshop.bring(undisturbed.path / folder, folder)
     for _ in range(3):
         workshop.killed(verb, moments.uniform(0.2, seconds[verb]))

@@ -83,7 +83,7 @@ def test_a_tool_has_to_be_named(mine):
     for arguments in ((), ("revue",)):
         done = mine[1](*arguments)
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == "error: name a tool: review, eject, update, migrate\n"
+        assert done.stderr == "error: name a tool: review, eject, update\n"
 
 
 def update(project, *options):
@@ -98,16 +98,6 @@ def test_a_project_without_cruft_is_told_how_to_be_updated(project):
     assert re.fullmatch(
         r"error: \.cruft\.json is missing, .* uvx cruft link TEMPLATE\n", done.stderr
     )
-
-
-@pytest.fixture
-def linked(command_line, template_repository):
-    """Return a project that cruft created, and its template's repository."""
-    done = command_line("cruft", "create", str(template_repository.path), "--no-input")
-    assert done.returncode == 0, done.stdout + done.stderr
-    (path,) = command_line.out.iterdir()
-    commit(BakedProject(path), "Link the template")
-    return BakedProject(path), template_repository
 
 
 def change(project, name, old, new, message):

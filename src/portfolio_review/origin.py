@@ -13,7 +13,7 @@ from typing import Any
 
 from portfolio_tools import ejected, template
 from portfolio_tools.imports import rewrite
-from portfolio_tools.kit_tests import tests_of
+from portfolio_tools.kit_tests import content, tests_of
 
 from .reading import part
 
@@ -133,12 +133,12 @@ def copies(origin: Origin, package: str, record: dict[str, Any]) -> dict[str, st
         if (text := origin.files.get(f"{ejected.FOLDER}/{module.replace('.', '/')}.py"))
     }
     moved = ejected.moves(package, record)
-    found = {}
+    found, tests = {}, {}
     for module, text in known.items():
         found[ejected.place_of(module, package)] = ejected.copied(text, module, moved)
-        for files in tests_of(module, moved):
-            found |= files
-    return found
+        for files in tests_of(module):
+            tests |= files
+    return found | {name: content(file, moved) for name, file in tests.items()}
 
 
 def follow(text: str, name: str, moved: dict[str, str]) -> str:

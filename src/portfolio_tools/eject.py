@@ -13,7 +13,7 @@ from typing import Any
 from . import template
 from .changes import inits, left, resources, rewritten, staged
 from .ejected import FOLDER, KIT, RECORD, copied, moves, place_of
-from .kit_tests import tests_of
+from .kit_tests import content, tests_of
 from .writing import write_all
 
 
@@ -51,10 +51,10 @@ def eject(root: Path, names: list[str], with_tests: bool = True) -> list[str]:
         source, place = known[module].read_bytes(), place_of(module, package)
         new[place] = copied(source.decode(), module, moved).encode()
         new |= resources(known[module], Path(place).parent)
-        tests, support = tests_of(module, moved) if with_tests else ({}, {})
+        tests, needed = tests_of(module) if with_tests else ({}, {})
         refuse_twins(root, tests)
-        missing = {name: text for name, text in support.items() if not (root / name).exists()}
-        new |= {name: text.encode() for name, text in (tests | missing).items()}
+        missing = {n: f for n, f in needed.items() if n not in new and not (root / n).exists()}
+        new |= {n: content(file, moved).encode() for n, file in (tests | missing).items()}
         said += described(root, module, place, [*tests], with_tests)
         record[module] = {
             "version": kit_version(root),

@@ -1,13 +1,14 @@
 """The template's tests of the kit, and what each of them needs."""
 
+from functools import cache
 from pathlib import Path
 
 from .ejected import KIT, KIT_TESTS, TESTS
 from .imports import imported, rewrite
 
 
-def tests_of(module: str, moved: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the tests of a module alone, and the fixtures that they need, by their places."""
+def tests_of(module: str) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Return the tests of a module alone, and what they need, by their places in a project."""
     *folders, name = module.split(".")
     named = (Path(*folders, f"test_{name}.py"), Path(f"test_{name}.py"))
     found = [
@@ -17,10 +18,8 @@ def tests_of(module: str, moved: dict[str, str]) -> tuple[dict[str, str], dict[s
     ][:1]
     needed = {file for test in found for file in needs(test)} - {*found}
     own = f"test_{module.replace('.', '_')}.py"  # pytest wants each name once
-    return (
-        {place(file.with_name(own)): content(file, moved) for file in found},
-        {place(file): content(file, moved) for file in sorted(needed)},
-    )
+    tests = {place(file.with_name(own)): file for file in found}
+    return tests, {place(file): file for file in sorted(needed)}
 
 
 def needs(test: Path) -> set[Path]:
@@ -34,10 +33,9 @@ def needs(test: Path) -> set[Path]:
         found.add(file)
         if file.suffix == ".py":
             folders = [one for one in file.parents if one.is_relative_to(KIT_TESTS)]
-            names = {one.partition(".")[0] for one in imported(file.read_text("utf-8"))} - {""}
             for folder in folders:
                 waiting.append(folder / "conftest.py")
-                for name in names:
+                for name in packages(file):
                     waiting += [folder / f"{name}.py", *(folder / name).rglob("*")]
                     waiting += folder.glob(f"{name}-*.dist-info/*")  # its version
     return found
@@ -46,6 +44,12 @@ def needs(test: Path) -> set[Path]:
 def place(file: Path) -> str:
     """Return where a file of the kit's tests goes in a project."""
     return f"{TESTS}/{file.relative_to(KIT_TESTS).as_posix()}"
+
+
+@cache
+def packages(file: Path) -> frozenset[str]:
+    """Return the top-level names that a file of the kit's tests imports."""
+    return frozenset(one.partition(".")[0] for one in imported(file.read_text("utf-8"))) - {""}
 
 
 def content(file: Path, moved: dict[str, str]) -> str:

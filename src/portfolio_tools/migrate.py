@@ -71,10 +71,12 @@ def migrate(root: Path, template: str | None = None) -> tuple[list[str], list[st
         raise MigrationError(f"{root.name} has the new shape already; `make update` updates it")
     if git(root, "status", "--porcelain"):
         raise MigrationError("there are uncommitted changes; commit them, or undo a `cruft update`")
+    answers = record.get("answers") or cruft.get("context", {}).get("cookiecutter")
+    if not answers:
+        raise MigrationError(f"{CRUFT} is missing; link the project first: uvx cruft link TEMPLATE")
     address = template or cruft.get("template")
     if not address:
         raise MigrationError(f"{CRUFT} is missing; give the template's address with --template")
-    answers = record.get("answers") or cruft.get("context", {}).get("cookiecutter", {})
     with ExitStack() as stack:
         clone = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "template"
         git(root, "clone", "--quiet", str(address), str(clone))

@@ -7,7 +7,6 @@ import functools
 import http.server
 import operator
 import os
-import sys
 import threading
 import tracemalloc
 from pathlib import Path
@@ -16,11 +15,6 @@ from typing import NamedTuple
 
 import pytest
 import yaml
-
-# The kit is part of the skeleton, whose files are all generated: no bytecode may appear there.
-# ruff: noqa: E402
-sys.dont_write_bytecode = True
-
 from tiny import example
 from tiny.params import Params
 from tiny.project import FOLDER, PROJECT
@@ -44,7 +38,6 @@ def plain_environment():
             patch.setenv(name, "127.0.0.1")
         paths = [FOLDER.parent, Path(portfolio_kit.__file__).parents[1]]
         patch.setenv("PYTHONPATH", os.pathsep.join(map(str, paths)))
-        patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
         yield
 
 

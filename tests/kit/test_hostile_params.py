@@ -155,7 +155,7 @@ def test_random_bytes_are_rejected(content):
     assert loaded() is None
 
 
-@examples(250)
+@examples(400)
 @given(
     st.lists(
         st.tuples(
@@ -201,6 +201,7 @@ def test_any_text_for_an_override_is_accepted_or_rejected(text):
         ("seed: !!float soon\n", "cannot be read: "),
         ("seed: 0b_\n", "cannot be read: "),
         (f"seed: {'9' * 5_000}\n", "cannot be read: "),
+        (f"seed: 0x{'f' * 5_000}\n", "cannot be read: "),
         ("seed: !!python/object/apply:os.getpid []\n", "could not determine a constructor"),
         ("? [a]\n: 1\n", "unhashable"),
         ("seed: 1\n".encode("utf-16"), "not UTF-8 at byte 0; save it as UTF-8"),

@@ -72,7 +72,7 @@ def test_a_build_that_find_links_lacks_ends_setup(index, installed, monkeypatch)
     index.files.clear()
     failed = subprocess.CompletedProcess([], returncode=1)
     monkeypatch.setattr(setup.subprocess, "run", lambda command, env: failed)
-    with pytest.raises(SystemExit, match=f"torch=={VERSION}\\+cpu for this Python is not there"):
+    with pytest.raises(SystemExit, match=f"torch=={VERSION}\\+cpu for this Python is missing"):
         options("links")
 
 

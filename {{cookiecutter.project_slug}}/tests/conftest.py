@@ -9,7 +9,6 @@ import http.server
 import operator
 import os
 import threading
-import tracemalloc
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,21 +115,6 @@ def rejection(run):
         return lines
 
     return rejected
-
-
-@pytest.fixture
-def peak_memory():
-    """Call a function; return its peak memory in bytes, above what was in use before."""
-
-    def peak_memory(function, *arguments):
-        tracemalloc.start()
-        try:
-            function(*arguments)
-            return tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-
-    return peak_memory
 
 
 class FileServer:

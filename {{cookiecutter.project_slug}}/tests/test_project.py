@@ -9,9 +9,11 @@ import tomllib
 from importlib.metadata import packages_distributions
 
 import pytest
+import yaml
 
 from portfolio_kit import report
 from portfolio_kit.artifacts import METRICS
+from portfolio_kit.cli import COMMANDS
 
 from {{cookiecutter.package_name}}.project import PROJECT
 
@@ -113,6 +115,22 @@ def test_the_api_starts_without_the_training_libraries(project, trained):
 def name_of(requirement):
     """Return the package that a requirement names, as registries spell it."""
     return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
+
+
+def test_each_stage_runs_a_verb_on_files_and_parameters_that_exist(project):
+    stages = yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    made = {
+        out if isinstance(out, str) else next(iter(out))
+        for stage in stages.values()
+        for out in [*stage.get("outs", []), *stage.get("metrics", [])]
+    }
+    for name, stage in stages.items():
+        assert stage["cmd"] == f"python -m {PROJECT.package} {name}"
+        assert name in {command.name for command in COMMANDS}
+        keys = [key for record in stage.get("params", []) for key in record[".params.yaml"]]
+        assert {key.partition(".")[0] for key in keys} <= set(PROJECT.params.model_fields)
+        for path in stage.get("deps", []):
+            assert path in made or (project / path).exists(), path
 
 
 def test_the_readme_agrees_with_the_metrics(project):

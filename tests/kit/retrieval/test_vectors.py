@@ -34,7 +34,7 @@ def clustered(count, seed):
 
 
 def store(vectors, lengths, folder="."):
-    """Write the vectors of documents that have so many passages each."""
+    """Write the vectors of documents with these numbers of passages."""
     Path(folder).mkdir(exist_ok=True)
     np.save(Path(folder) / VECTORS, vectors.astype(np.float16))
     np.save(Path(folder) / OFFSETS, np.concatenate([[0], np.cumsum(lengths)]))

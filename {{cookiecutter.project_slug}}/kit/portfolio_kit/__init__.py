@@ -1,7 +1,7 @@
 """The machinery of an ML project: everything between a problem and a service but the model itself.
 
-A project describes itself with one `Project` and hands it to `main`; the README next to this package
-maps the modules. Nothing in here imports a project's own package.
+A project describes itself with one `Project` and hands it to `main`; the README next to this
+package maps the modules. Nothing in here imports a project's own package.
 """
 
 import os

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
@@ -23,7 +24,7 @@ class Rows(NamedTuple):
 
     columns: list[str]
     table: pd.DataFrame
-    lines: Sequence[int]
+    lines: Sequence[int] | np.ndarray
 
 
 Parser = Callable[[Path, list[str]], Rows]

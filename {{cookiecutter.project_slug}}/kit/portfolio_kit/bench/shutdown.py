@@ -66,7 +66,7 @@ async def stop_under_load(
 async def client(
     server: Server, bodies: Iterator[str], header: bytes, counts: Counter[str]
 ) -> None:
-    """Send requests until the server takes no more connections; count answers by status, and the lost ones."""
+    """Send requests until the server takes no more connections; count statuses and losses."""
     while True:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

@@ -43,7 +43,7 @@ VERBS = ("data", "train")
 
 
 def folder(documents: int, params: Params) -> Path:
-    """Return the folder whose `models/` holds so many documents; making it takes minutes."""
+    """Return the folder whose `models/` holds this many documents; making it takes minutes."""
     found = FOLDER / str(documents)
     recipe = made_from(documents, params)
     try:
@@ -83,7 +83,7 @@ def settings(params: Params) -> dict[str, str]:
         "data.source": "corpus",
         "data.sha256": None,
         "data.near_duplicate_similarity": None,
-        "index.exact_below": 0,  # a graph whatever the size, to be compared with exact search
+        "index.exact_below": 0,  # a graph at any size, to compare with exact search
         "index.qdrant_url": None,
     }
     return {name: json.dumps(value) for name, value in options.items()}
@@ -111,7 +111,7 @@ def sentences(texts: Iterable[str]) -> list[str]:
 
 
 def write_corpus(path: Path, documents: int, texts: list[str]) -> None:
-    """Write a corpus.jsonl of so many documents made of these sentences, the same each time."""
+    """Write a corpus.jsonl of this many documents made of these sentences, always the same."""
     chance = random.Random(1)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for number in range(documents):

@@ -225,18 +225,6 @@ def test_a_document_of_the_training_can_be_deleted_and_added_again(client, corpu
     assert ids(search(client, "My kitchen tap drips all night."))[0] == "tap"
 
 
-@pytest.mark.parametrize("document_id", ["tap", "kite"], ids=["of the training", "added"])
-def test_a_replaced_document_is_found_by_its_new_text(document_id, client):
-    put(client, {**KITE, "id": document_id, "metadata": {"by": "me"}})
-    put(client, {"id": document_id, "text": "The sundial tells noon by its shadow."})
-    found = search(client, "sundial", k=100)
-    assert ids(found).count(document_id) == 1
-    assert found[0]["id"] == document_id
-    assert found[0]["title"] == ""
-    [old] = [one for one in search(client, "kite", k=100) if one["id"] == document_id]
-    assert old["matched"] == []
-
-
 def test_an_added_copy_has_the_neighbours_of_its_original(client, corpus):
     put(client, {"id": "copy", "title": corpus[0]["title"], "text": corpus[0]["text"]})
     of_copy, of_tap = (neighbours(client, one, k=6) for one in ("copy", "tap"))
@@ -244,18 +232,6 @@ def test_an_added_copy_has_the_neighbours_of_its_original(client, corpus):
     assert ids(of_tap)[0] == "copy"
     assert ids(of_copy)[1:] == ids(of_tap)[1:]
     assert of_copy[0]["score"] == pytest.approx(of_tap[0]["score"], abs=1e-3)
-
-
-def test_changes_survive_a_restart(trained, configure):
-    params = configure()
-    with ready_client(params, trained.models) as client:
-        put(client, KITE, {"id": "snow", "text": "An igloo."})
-        client.delete("/documents/tap")
-        before = search(client, "kite snow tap", k=100)
-    with ready_client(params, trained.models) as client:
-        assert search(client, "kite snow tap", k=100) == before
-        assert client.get("/documents/snow").json()["text"] == "An igloo."
-        assert client.get("/documents/tap").status_code == 404
 
 
 def test_documents_change_next_to_a_graph_as_well(unjudged, serve):
@@ -314,14 +290,15 @@ def test_searches_are_counted(series, more, reader):
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "vectors.npy", "documents.sqlite", "words.json"])
-def test_an_altered_artifact_is_not_served(name, trained, rejection, monkeypatch):
+def test_an_altered_artifact_is_neither_served_nor_evaluated(name, trained, rejection, monkeypatch):
     monkeypatch.setattr(server.Server, "run", lambda *arguments: pytest.fail("it served"))
-    shutil.copytree(trained.models, "models")
+    for folder in ("models", "data"):
+        shutil.copytree(trained.folder / folder, folder)
     [path] = Path("models").rglob(name)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    for verb in (["serve"], ["predict", "tap"]):
+    for verb in (["serve"], ["predict", "tap"], ["evaluate"]):
         [line] = rejection(*verb)
         assert name in line
         assert "make train" in line

@@ -17,7 +17,7 @@ from portfolio_kit.retrieval.settings import MODES
 from portfolio_kit.text.encoder import Encoder, embed_texts, load_backbone
 from portfolio_kit.text.tokens import encode, load_tokenizer
 
-from {{cookiecutter.package_name}}.evaluation import baselines, error_analysis, evaluate
+from {{cookiecutter.package_name}}.evaluation import error_analysis, evaluate
 from {{cookiecutter.package_name}}.evaluation.metrics import REPORTING
 from {{cookiecutter.package_name}}.evaluation.scores import relevant
 from {{cookiecutter.package_name}}.predictor import Predictor
@@ -66,7 +66,6 @@ def words_alone(trained, metrics, configure, tiny_backbone, tmp_path_factory):
         new = Document("new", "Dripping taps", "My kitchen tap drips all night.")
         predictor.collection.put([new], predictor.embed_documents([new]))
         assert len(predictor.collection.search("tap", None, 100, "bm25")) == 2
-        patch.setattr(baselines, "convert", lambda *_: None)  # its file came with the folder
         return evaluated_in(folder, params)
 
 
@@ -138,6 +137,14 @@ def test_the_model_has_learnt_something(metrics):
     assert metrics["retrieval"]["dense"]["ndcg_at_10"] > untrained + 0.3
     low, _ = metrics["versus"]["pretrained encoder"]["interval_95"]
     assert low > 0
+
+
+def test_the_metrics_name_model_data_and_cost(metrics, predictor, held_out):
+    assert metrics["model_version"] == predictor.version
+    assert metrics["data"]["sha256"] == predictor.manifest.data_sha256
+    assert metrics["data"]["rows"]["test"] == held_out["query_id"].nunique() == 24
+    for cost in ("train_seconds", "peak_memory_mb"):
+        assert metrics[cost] == getattr(predictor.manifest, cost)
 
 
 def test_each_model_has_the_same_scores(metrics):

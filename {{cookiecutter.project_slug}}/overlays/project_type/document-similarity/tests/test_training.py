@@ -159,7 +159,7 @@ def test_an_interrupted_run_ends_with_the_weights_of_one_that_was_not(
     assert parts.best == whole.best
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(10))
 def test_the_loss_is_the_mean_over_queries_taken_one_by_one(seed, lesson, documents):
     """Each ranks its document among the candidates, without others that are relevant to it."""
     judged = read_split("train")
@@ -317,6 +317,16 @@ def test_freezing_all_layers_or_more_is_rejected(
     [line] = rejection("train")
     assert line == f"error: train.freeze_layers: {reason}"
     assert not artifacts.MODELS.exists()
+
+
+@pytest.mark.parametrize("name", ["train.parquet", "test.parquet", "corpus.sqlite"])
+def test_altered_data_is_not_trained_on(name, prepared, configure, rejection):
+    configure()
+    with (artifacts.PROCESSED / name).open("ab") as file:
+        file.write(b"x")
+    [line] = rejection("train")
+    assert name in line
+    assert "make data" in line
 
 
 def test_without_data_there_is_no_training(configure, rejection):

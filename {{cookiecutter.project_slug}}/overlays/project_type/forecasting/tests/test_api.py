@@ -177,6 +177,16 @@ def test_values_that_are_not_numbers_are_rejected_at_their_row(name, value, clie
     assert where.startswith(f"body.history.7.{name}")
 
 
+def test_a_model_of_logarithms_rejects_values_that_are_not_positive(client, history, monkeypatch):
+    model = client.app.state.predictor
+    manifest = model.manifest.model_copy(update={"positive": True})
+    monkeypatch.setattr(model, "manifest", manifest)
+    rows = [*history[:7], {**history[7], "y": 0}, *history[8:]]
+    where, why = rejected(client, {"history": rows})
+    assert where == "body.history.7.y"
+    assert "above zero" in why
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_numbers_that_are_not_finite_are_rejected(number, client):
     content = '{"history": [{"ds": "2024-01-01T00:00:00", "y": NUMBER}]}'.replace("NUMBER", number)

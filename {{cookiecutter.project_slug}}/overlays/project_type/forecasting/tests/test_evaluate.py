@@ -74,6 +74,16 @@ def test_scores_are_those_of_forecasts_made_one_by_one_as_the_api_makes_them(met
         assert model[f"coverage_{level}"] == pytest.approx(inside.mean(), abs=0.003)
 
 
+def test_errors_are_scaled_by_those_of_repeating_a_season_in_training(
+    metrics, evaluated, by_window
+):
+    y, quantiles = by_window
+    train = pd.read_parquet(evaluated / "data/processed/train.parquet")["y"].to_numpy()
+    scale = np.abs(train[48:] - train[:-48]).mean()
+    expected = np.abs(y - quantiles[:, :, 2]).mean() / scale
+    assert metrics.model["mase"] == pytest.approx(expected, rel=1e-3)
+
+
 def test_the_model_has_learned_something(metrics):
     naive = [row["wape"] for name, row in metrics.baselines.items() if "naive" in name]
     assert len(naive) == 2
@@ -171,8 +181,8 @@ def test_the_report_follows(evaluated, metrics, run, monkeypatch):
     for name in REPORTING.captions:
         assert f"(reports/figures/{name})" in readme
     card = Path("reports/model_card.md").read_text(encoding="utf-8")
-    for name in metrics.baselines:
-        assert f"| {name} |" in card
+    for name, row in metrics.versus.items():
+        assert f"| {name} | {row.difference:.3f} | " in card
 
 
 def test_a_model_of_another_split_is_not_evaluated(trained, configure, run, rejection):

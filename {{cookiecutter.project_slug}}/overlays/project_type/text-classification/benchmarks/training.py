@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def train(settings: dict[str, object], launch: list[str]) -> dict:
-    """Train in a folder of its own, and return the manifest of the model."""
+    """Train in a temporary folder, and return the manifest of the model."""
     package = next(Path("src").glob("*/__main__.py")).parent.name
     options = [f"--set=train.{key}={value}" for key, value in settings.items()]
     with tempfile.TemporaryDirectory() as folder:

@@ -111,7 +111,7 @@ def test_an_unreadable_file_is_rejected_by_name(content, name, reason, read):
     assert "\n" not in str(error.value)
 
 
-# Whatever rows a file holds, next to enough good ones: three splits without a fault, or a reason.
+# Whatever a file holds next to enough good rows: three splits without a fault, or a reason.
 TEAMS = ["water", "power", "garden"]
 GOOD = [(f"{team} fault, number {n}", team, f"r{n}") for n in range(20) for team in TEAMS]
 CRUMBS = ["", "\x00", "\ufeff", '"', "\\", "\r\n", ",", "{", "NaN", "-1", "\ud800", "\x85", "🚰"]

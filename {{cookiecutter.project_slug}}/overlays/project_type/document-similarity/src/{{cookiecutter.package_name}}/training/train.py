@@ -29,7 +29,7 @@ from .pairs import Pairs, mine_hard_negatives
 
 PACKAGE = Path(__file__).parents[1]
 MAX_CANDIDATES = 2_000  # documents among which validation looks for the right ones
-VALIDATED = 1_024  # queries compared with all of these at a time
+VALIDATED = 1_024  # queries compared with all of these at once
 
 
 def train(params: Params) -> None:

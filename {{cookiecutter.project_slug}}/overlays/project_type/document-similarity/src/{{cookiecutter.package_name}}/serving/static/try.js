@@ -1,4 +1,4 @@
-// The page of a search service: it finds documents while a query is typed, and similar ones to each.
+// The page of a search service: it finds documents while a query is typed, and others like them.
 
 import { byId, element, tryIt } from "./page.js";
 

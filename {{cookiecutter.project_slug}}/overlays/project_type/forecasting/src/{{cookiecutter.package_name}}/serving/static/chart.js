@@ -1,4 +1,4 @@
-// A line that continues as a fan: actual values, the median forecast and two intervals around it.
+// A fan chart: actual values, then the median forecast with two intervals around it.
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -7,8 +7,9 @@ const BOTTOM = 26;
 const MARGIN = 8; // to the right
 
 /**
- * Draw into `frame`, a focusable slider. `point` is called with the chosen point, or null, and
- * returns it in words. Points are { time, y } and then { time, y_hat, lo_80, hi_80, lo_95, hi_95 }.
+ * Make a chart in `frame`, a focusable slider; return the function that draws points, which are
+ * { time, y } and then { time, y_hat, lo_80, hi_80, lo_95, hi_95 }. `point` is called with the
+ * chosen point and whether to show its values, and returns it in words.
  */
 export function makeChart(frame, point) {
   let points = [];

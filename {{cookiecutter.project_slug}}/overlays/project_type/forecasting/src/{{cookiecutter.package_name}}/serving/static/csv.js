@@ -1,4 +1,4 @@
-// A history as CSV: to rows that the API takes, and back. Errors name the line.
+// Parses a history in CSV into rows as the API takes them, and formats them again.
 
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
 const TIME = /^\d{4}-\d\d-\d\d/;
@@ -52,11 +52,11 @@ function cells(line, mark, number) {
     else if (line[i] === mark && !isQuoted) found.push("");
     else found[found.length - 1] += line[i];
   }
-  if (isQuoted) throw new Error(`Line ${number}: a quote is opened and not closed.`);
+  if (isQuoted) throw new Error(`Line ${number}: a quote is opened but never closed.`);
   return found.map((cell) => cell.trim());
 }
 
-/** Return a number in few digits: 17.8 becomes 17.799999237060547 in 32 bits. */
+/** Return a number in few digits: as a 32-bit float, 17.8 is 17.799999237060547. */
 function plain(value) {
   if (typeof value !== "number" || value !== Math.fround(value)) return value;
   const short = Number(value.toPrecision(7));

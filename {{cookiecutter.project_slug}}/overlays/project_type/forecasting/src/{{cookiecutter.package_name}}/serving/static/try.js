@@ -9,7 +9,7 @@ const WEEKS = 2; // of history that are drawn
 const HORIZONS = 8; // drawn instead if a step is a day or longer
 const COLUMNS = ["ds", "y_hat", "lo_80", "hi_80", "lo_95", "hi_95"];
 
-const stored = new Map(); // series, or nothing for the first: a promise of its history
+const stored = new Map(); // promises of histories, by series; undefined is the first series
 let given, answered, drawn;
 
 const draw = makeChart(byId("chart"), readOut);
@@ -34,14 +34,14 @@ tryIt({
 
 start();
 
-/** Ask for the stored history as soon as the model is loaded, and for its forecast. */
+/** Load the stored history once the model is ready, then ask for its forecast. */
 async function start() {
   try {
     const { history, horizon } = await storedHistory();
     byId("steps").value ||= horizon;
     const names = Object.keys(history[0]).join(",");
     byId("columns").textContent =
-      `Header: ${names}. The service counts the rows below it from 0. ` +
+      `Header: ${names}. Errors of the service number the rows below it from 0. ` +
       "If the box is empty, the stored history is used.";
     byId("form").requestSubmit();
   } catch (error) {
