@@ -2,7 +2,7 @@
 
 It runs unprivileged: read-only file system, no capabilities, 512 MB of memory. Its answer must
 match the local model's. DOCKER_NETWORK=host builds and runs it in the host's network, for an engine
-that has none of its own.
+without one.
 """
 
 import json
