@@ -11,7 +11,14 @@ pytestmark = pytest.mark.slow
 FOREIGN = "Preheat the oven, grease a tin with butter, and leave dough number {} to rise overnight."
 
 
-@pytest.mark.parametrize("demo_name", DEMOS.values())
+# Every run tries the quickest; the others encode thousands of texts.
+SHIFTED = [
+    pytest.param(name, marks=[] if kind == "forecasting" else pytest.mark.nightly)
+    for kind, name in DEMOS.items()
+]
+
+
+@pytest.mark.parametrize("demo_name", SHIFTED)
 def test_unchanged_data_raise_no_alarm_and_three_shifts_do(demo_name, request):
     project = request.getfixturevalue(demo_name)[1]
     done = project.run(python(project), "-m", "benchmarks.shifts", check=False)

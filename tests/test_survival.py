@@ -140,7 +140,13 @@ def make_search(search_demo, tmp_path_factory):
     return lambda: Survivor(tmp_path_factory.mktemp("workshop"), search_demo[1], SEARCH, brought)
 
 
-@pytest.fixture(scope="module", params=["make_classifier", "make_forecaster", "make_search"])
+# Every run kills the quickest; the others' own tests interrupt their training, too.
+ENCODERS = [
+    pytest.param(name, marks=pytest.mark.nightly) for name in ("make_classifier", "make_search")
+]
+
+
+@pytest.fixture(scope="module", params=["make_forecaster", *ENCODERS])
 def make(request):
     """Return a function that makes a workshop, of each project type."""
     return request.getfixturevalue(request.param)
@@ -212,6 +218,7 @@ def test_a_pipeline_goes_on_with_the_stage_in_which_it_was_killed(make, referenc
     assert workshop.results() == undisturbed.results()
 
 
+@pytest.mark.nightly
 def test_two_processes_train_what_one_trains(make_classifier):
     trained = []
     for launch in ((), LAUNCH):

@@ -146,14 +146,16 @@ def test_a_full_queue_drops_answers_and_delays_nobody(start):
         assert may_write.wait(30)
         return observe(asked, answer)
 
-    log = start(watch)
-    before = time.monotonic()
-    for number in range(prediction_log.MAX_WAITING + 500):
+    log, count = start(watch), prediction_log.MAX_WAITING + 500
+    dropped = prediction_log.LOGGED.labels("dropped")._value.get
+    before, earlier = time.monotonic(), dropped()
+    for number in range(count):
         log.add(str(number), ["tap"], ["a"])
     assert time.monotonic() - before < 5
     may_write.set()
     log.close()
     assert prediction_log.MAX_WAITING <= len(lines()) <= prediction_log.MAX_WAITING + 1
+    assert dropped() - earlier == count - len(lines())
 
 
 @pytest.mark.parametrize("waiting", [1, 3], ids=["room in the queue", "a full queue"])

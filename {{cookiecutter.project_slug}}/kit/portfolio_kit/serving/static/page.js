@@ -115,10 +115,10 @@ function inWords(status, detail, retryAfter) {
     return `The service is busy or still starting. Try again in ${retryAfter} s.`;
   if (status === 413) return `That is too much for one request. ${detail ?? ""}`;
   if (status === 422 && Array.isArray(detail))
-    return `The service cannot take this. ${detail.map(problemInWords).join("; ")}.`;
+    return `The request is invalid. ${detail.map(problemInWords).join("; ")}.`;
   if (status < 400 || status >= 500)
     return `The service failed (status ${status}). Its log says why; trying again may help.`;
-  return `The service refused (status ${status}). ${detail ?? ""}`;
+  return `The service rejected the request (status ${status}). ${detail ?? ""}`;
 }
 
 function problemInWords({ loc, msg }) {

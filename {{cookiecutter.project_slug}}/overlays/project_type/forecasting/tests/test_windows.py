@@ -112,9 +112,10 @@ def test_past_covariates_ahead_are_those_of_the_horizon():
     np.testing.assert_allclose(ahead[0], one.past[ORIGIN : ORIGIN + 12], atol=1e-6)
 
 
-def test_the_steps_have_the_calendar_of_their_moments():
-    window = inputs(series())
-    moments = START + np.timedelta64(1, "h") * np.arange(ORIGIN, ORIGIN + 12)
+@pytest.mark.parametrize("origin", [SHAPE.history, ORIGIN, LENGTH], ids=["first", "any", "last"])
+def test_the_steps_have_the_calendar_of_their_moments(origin):
+    window = inputs(series(), origin)
+    moments = START + np.timedelta64(1, "h") * np.arange(origin, origin + 12)
     calendar = SHAPE.calendar.features(moments)
     assert np.array_equal(window.steps[0, :, 2 : 2 + calendar.shape[1]], calendar)
 

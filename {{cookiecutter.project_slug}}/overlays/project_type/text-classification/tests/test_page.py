@@ -145,7 +145,7 @@ ERRORS = [
     ({"status": 500, "body": "Internal Server Error"}, "failed.*500"),
     ({"status": 502, "body": "<h1>Bad gateway</h1>"}, "failed.*502"),
     ({"status": 200, "body": "<h1>Log in</h1>"}, "failed.*200"),
-    ({"status": 403, "body": ""}, "refused.*403"),
+    ({"status": 403, "body": ""}, "rejected.*403"),
     (None, "cannot be reached"),
 ]
 
