@@ -52,6 +52,7 @@ def test_diagnoses_of_categories_that_training_has_never_seen_are_told_apart(dem
     assert answer["label"] == "Certain conditions originating in the perinatal period"
 
 
+@pytest.mark.nightly  # the classical methods take many minutes
 def test_electricity_demand_is_forecast_as_well_as_the_best_classical_method(
     forecasting_demo, follow
 ):
