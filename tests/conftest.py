@@ -50,6 +50,10 @@ GROUPS = (
     ("test_diagnoses_of_categories",),
     ("test_an_encoder_learns",),
     ("test_examples.py",),
+    # the longest of the rest
+    ("test_review.py",),
+    ("test_update.py",),
+    ("test_deployment.py",),
 )
 WORKERS = 2  # more would wait for each other's demos
 collect_ignore = ["kit"]  # test_kit.py runs these, in the demos' environments
