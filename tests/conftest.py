@@ -33,8 +33,9 @@ TEMPLATE_FILES = (
 CONFIGURATION = json.loads((TEMPLATE / "cookiecutter.json").read_text("utf-8"))
 PROMPTS = {name: raw for name, raw in CONFIGURATION.items() if not name.startswith("_")}
 CHOICES = {name: raw for name, raw in PROMPTS.items() if isinstance(raw, list)}
-# What would make a command in a generated project use this test run's environment, or `make`.
-INHERITED = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTEST", "COV", "MAKE", "MFLAGS", "ARGS")
+# What would make a command in a generated project use this test run's environment, or `make`, or
+# keep Python from writing bytecode as it does for users: without it, each command compiles torch.
+INHERITED = ("VIRTUAL_ENV", "PYTHON", "PYTEST", "COV", "MAKE", "MFLAGS", "ARGS")
 # What one worker runs alone, the longest first, so demos exist when later tests need them. Each
 # is a part of a test's id.
 GROUPS = (
@@ -54,6 +55,7 @@ GROUPS = (
     ("test_review.py",),
     ("test_update.py",),
     ("test_deployment.py",),
+    ("test_workflows.py",),
 )
 WORKERS = 2  # more would wait for each other's demos
 collect_ignore = ["kit"]  # test_kit.py runs these, in the demos' environments

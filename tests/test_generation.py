@@ -45,9 +45,14 @@ def package_of(project):
     return package.name
 
 
-@pytest.fixture(
-    scope="session", params=COMBINATIONS, ids=lambda choices: ", ".join(choices.values())
-)
+def case(choices):
+    """Return a parameter; `make test-fast` tries each license with the first target only."""
+    firsts = [choices[name] == CHOICES[name][0] for name in ("deployment_target", "license")]
+    marks = [] if any(firsts) else [pytest.mark.slow]
+    return pytest.param(choices, marks=marks, id=", ".join(choices.values()))
+
+
+@pytest.fixture(scope="session", params=map(case, COMBINATIONS))
 def combination(request, bake_in, tmp_path_factory):
     """Return the choices and the project of each combination."""
     return request.param, bake_in(tmp_path_factory.mktemp("combination"), **request.param)

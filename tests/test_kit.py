@@ -34,7 +34,8 @@ def test_the_kit_passes_its_tests(demo_of_type):
     done = subprocess.run(
         [*command, f"--confcutdir={KIT_TESTS}", "--durations=5", KIT_TESTS / FOLDERS[project_type]],
         cwd=TEMPLATE,
-        env=environment(PYTHONDONTWRITEBYTECODE="1"),  # other tests copy the skeleton meanwhile
+        # Other tests copy the skeleton meanwhile.
+        env=environment(PYTHONPYCACHEPREFIX=str(TEMPLATE / "build" / "bytecode")),
         capture_output=True,
         encoding="utf-8",
     )

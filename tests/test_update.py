@@ -156,8 +156,15 @@ def edited(name, text):
     return text
 
 
-@pytest.mark.parametrize("name", ["release", "last"])
-@pytest.mark.parametrize("project_type", CHOICES["project_type"])
+# `make test-fast` migrates one project of the release.
+MIGRATIONS = [(project_type, "last") for project_type in CHOICES["project_type"]]
+MIGRATIONS += [
+    pytest.param(project_type, "release", marks=[pytest.mark.slow] * (number > 0))
+    for number, project_type in enumerate(CHOICES["project_type"])
+]
+
+
+@pytest.mark.parametrize(("project_type", "name"), MIGRATIONS)
 def test_a_migration_keeps_what_a_learner_did(project_type, name, migrate):
     done, project, now = migrate(name, project_type)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,17 +6,21 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
 
 import pytest
+import uvicorn
 from live import PATH, QUESTION, free_port, serving
 from tiny.predictor import Manifest
 from tiny.project import PROJECT
 
 from portfolio_kit import artifacts
+from portfolio_kit.serving.protocol import Protocol
+from portfolio_kit.serving.server import Server
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to catch")
 
@@ -62,6 +66,7 @@ def test_no_request_is_lost_on_sigterm(keep_alive, server):
                 while not head or (keep_alive and "connection: close" not in head):
                     status, head, _ = await ask(server.port, REQUEST, connection)
                     outcomes[status] += 1
+                    await asyncio.sleep(0.1 if keep_alive else 0)  # with an idle connection
             except (OSError, asyncio.IncompleteReadError) as error:
                 outcomes[repr(error)] += 1
             finally:
@@ -77,6 +82,28 @@ def test_no_request_is_lost_on_sigterm(keep_alive, server):
     assert server.wait(timeout=30) == 0
     assert set(outcomes) <= {200, 503}
     assert outcomes[200] > 0
+
+
+@POSIX
+def test_a_client_that_is_not_accepted_yet_is_answered_on_shutdown():
+    """It has connected and sent its request while the server computed something else."""
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"answer"})
+
+    async def scenario(listener):
+        config = uvicorn.Config(app, http=Protocol, lifespan="off", log_config=None)
+        config.load()
+        server = Server(config)
+        server.lifespan = config.lifespan_class(config)
+        await server.startup([listener])
+        with socket.create_connection(listener.getsockname(), timeout=10) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            await server.shutdown([listener])
+            return client.recv(1000)
+
+    assert asyncio.run(scenario(socket.create_server(("127.0.0.1", 0)))).startswith(b"HTTP/1.1 200")
 
 
 @pytest.fixture
