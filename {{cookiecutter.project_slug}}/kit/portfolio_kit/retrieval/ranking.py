@@ -24,7 +24,7 @@ def fuse(dense: Ranking, words: Ranking, depth: int) -> Ranking:
 
     dense: at most `depth` cosines; words: as many BM25 scores. Both are scaled to run from 0, the
     lowest possible score (-1 or 0), to 1, the best one of this query (Bruch, Gai and Ingber 2023).
-    A document beyond the end of a ranking counts there as its last one: it has no more than that.
+    A document beyond the end of a ranking counts there as its last one, which it cannot exceed.
     """
     numbers = np.union1d(dense[0], words[0])
     total = np.zeros(len(numbers))
