@@ -113,20 +113,25 @@ def test_the_headline_is_one_bold_sentence_with_the_measured_numbers(run, metric
         (
             -0.0012,
             [-0.0341, 0.0312],
-            "0.001 worse than {} (95% interval -0.034 to +0.031, so it may be chance).",
+            "no difference beyond chance from {} (-0.001, 95% interval -0.034 to +0.031).",
         ),
         (
             0.0012,
             [-0.0312, 0.0341],
-            "0.001 better than {} (95% interval -0.031 to +0.034, so it may be chance).",
+            "no difference beyond chance from {} (+0.001, 95% interval -0.031 to +0.034).",
+        ),
+        (
+            0.0,
+            [0.0, 0.0],
+            "no difference beyond chance from {} (+0.000, 95% interval +0.000 to +0.000).",
         ),
     ],
-    ids=["worse", "perhaps worse", "perhaps better"],
+    ids=["worse", "perhaps worse", "perhaps better", "equal"],
 )
 def test_headline_and_results_admit_a_bad_result(run, metrics, difference, interval, said):
     write_lead(difference=difference, interval_95=interval)
     assert f": {said.format(metrics.versus_best_baseline.baseline)}**" in reported(run, "headline")
-    assert f"**{'Better' if difference >= 0 else 'Worse'} in " in reported(run)
+    assert f"**{'Worse' if interval[1] < 0 else 'No difference beyond chance'} in " in reported(run)
 
 
 def test_each_figure_is_shown_once(run, metrics):

@@ -18,6 +18,7 @@ from .project import Project, Reporting
 from .records import Dataset, Manifest, Metrics, Versus
 
 README = Path("README.md")
+NO_DIFFERENCE = "no difference beyond chance"
 
 
 def write_metrics(metrics: Metrics) -> None:
@@ -57,12 +58,13 @@ def headline(metrics: Metrics, says: Reporting) -> str:
     if versus is None:
         result = metrics.not_measured
     else:
-        better = "better" if versus.difference >= 0 else "worse"
-        result = (
-            f"{says.score.format(metrics.model[versus.metric])} on "
-            f"{metrics.data.rows['test']:,} held-out {says.rows}: {abs(versus.difference):.3f} "
-            f"{better} than {versus.baseline} ({interval(versus)})"
-        )
+        better = comparison(versus)
+        size, range_ = f"{abs(versus.difference):.3f}", interval(versus)
+        lead = f"{size} {better} than {versus.baseline} ({range_})"
+        if better is None:
+            lead = f"{NO_DIFFERENCE} from {versus.baseline} ({versus.difference:+.3f}, {range_})"
+        score = says.score.format(metrics.model[versus.metric])
+        result = f"{score} on {metrics.data.rows['test']:,} held-out {says.rows}: {lead}"
     return f"**{result}.**\n\n{_figures(metrics, says)[0]}"
 
 
@@ -117,22 +119,28 @@ def table(metrics: Metrics) -> str:
 
 
 def verdict(metrics: Metrics) -> str:
-    """Return one sentence: the lead over the best baseline, and whether it may be chance."""
+    """Return one sentence: the lead over the best baseline, if it is more than chance."""
     versus = metrics.versus_best_baseline
     if versus is None:
         return metrics.not_measured or ""
-    better = "Better" if versus.difference >= 0 else "Worse"
+    better = comparison(versus)
+    what, link = (better, "than") if better else (NO_DIFFERENCE, "from")
     return (
-        f"{better} in {versus.metric.replace('_', ' ')} than the best baseline, {versus.baseline}, "
-        f"by {versus.difference:+.3f} (paired bootstrap, {interval(versus)})"
+        f"{what.capitalize()} in {versus.metric.replace('_', ' ')} {link} the best baseline, "
+        f"{versus.baseline}: {versus.difference:+.3f} (paired bootstrap, {interval(versus)})"
     )
 
 
-def interval(versus: Versus) -> str:
-    """Return the 95% interval of a difference, and whether it may be chance."""
+def comparison(versus: Versus) -> str | None:
+    """Return "better" or "worse", or None where the interval includes 0."""
     low, high = versus.interval_95
-    certain = "" if low > 0 or high < 0 else ", so it may be chance"
-    return f"95% interval {low:+.3f} to {high:+.3f}{certain}"
+    return "better" if low > 0 else "worse" if high < 0 else None
+
+
+def interval(versus: Versus) -> str:
+    """Return the 95% interval of a difference."""
+    low, high = versus.interval_95
+    return f"95% interval {low:+.3f} to {high:+.3f}"
 
 
 def _figures(metrics: Metrics, says: Reporting) -> list[str]:
