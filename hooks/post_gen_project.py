@@ -17,10 +17,11 @@ PARTS = "parts"
 KIT = Path("kit/portfolio_kit")
 RECORD = ".generated.json"
 
-# Whatever the user's git settings: no hooks, no signature, no warnings about line ends, no guessed
-# name.
+# Whatever the user's git settings: no hooks, no filters, no signature, no warnings about line ends,
+# no guessed name.
 SETTINGS = (
     "core.hooksPath=.git/no-hooks",
+    "core.attributesFile=.git/no-attributes",
     "commit.gpgSign=false",
     "core.safecrlf=false",
     "user.useConfigOnly=true",
@@ -100,7 +101,7 @@ def commit_all(author, run=run):
     for arguments in (
         ["init", "--quiet"],
         ["symbolic-ref", "HEAD", "refs/heads/main"],
-        ["add", "--all"],
+        ["add", "--all", "--force"],  # also what the user's own lists ignore
     ):
         done = run([*GIT, *arguments])
         if done.returncode:
