@@ -244,7 +244,6 @@ def test_generation_needs_nothing_but_python(command_line, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     (project,) = command_line.out.iterdir()
     assert not (project / ".git").exists()
-    assert "no_scm = true" in (project / ".dvc" / "config").read_text()
 
 
 def test_next_commands_are_shown(command_line):
