@@ -51,10 +51,10 @@ def _fetch_each(source: str, cache: Path) -> Path:
     url = source.rstrip("/")
     try:
         files, _ = fsspec.core.url_to_fs(url)
-        there = [name for name in NAMES if files.exists(f"{url}/{name}")]
+        # For fsspec, no file exists on a server that cannot be reached.
+        there = [name for name in NAMES if name == CORPUS or files.exists(f"{url}/{name}")]
     except Exception as error:  # each protocol has its own exceptions
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise UserError(f"{FIELD}: {source} could not be reached: {reason:.300}") from error
+        raise UserError(f"{FIELD}: {source} could not be reached: {sources.why(error)}") from error
     folder = cache / f"fetched-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
     for name in there:
         fetched = sources.fetch(f"{url}/{name}", None, cache, FIELD)
