@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from portfolio_kit import artifacts, sources, tables
+from portfolio_kit import tables
 from portfolio_kit.errors import UserError
 
 from ..params import Data
@@ -20,10 +20,7 @@ def load(data: Data, source: str, pin: str | None, field: str) -> tuple[str, pd.
     Without a group column each row is its own group. Raises `UserError`, which names the parameter,
     for a file that cannot be fetched or parsed, for missing columns, and for invalid rows.
     """
-    path = sources.fetch(source, pin, artifacts.RAW, field)
-    sha256 = artifacts.sha256(path)
-    if pin is None:
-        print(f"{field} is not pinned; {path} has sha256 {sha256} (delete it to fetch it again)")
+    path, sha256 = tables.fetch(source, pin, field)
     columns = {"text": data.text_column, "label": data.label_column, "group": data.group_column}
     given = {role: name for role, name in columns.items() if name is not None}
     fields = {f"data.{role}_column": name for role, name in given.items()}
