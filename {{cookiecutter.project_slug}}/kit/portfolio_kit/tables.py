@@ -111,6 +111,15 @@ def describe(bad: pd.DataFrame, column: str) -> str:
     return f"{len(bad)} row{'s' * (len(bad) > 1)} ({shown}{more}) {'are' if len(bad) > 1 else 'is'}"
 
 
+def text_faults(values: pd.Series) -> Iterator[tuple[str, pd.Series]]:
+    """Yield what can be wrong with a text, and which values have that fault: bool (rows,)."""
+    text, is_missing = values.map(str), values.isna()
+    yield "missing", is_missing
+    yield "not text", ~is_missing & ~values.map(lambda value: isinstance(value, str))
+    yield "empty", text.str.strip() == ""
+    yield "not valid Unicode", text.str.contains(r"[\ud800-\udfff]")  # half a surrogate pair
+
+
 def _first_bad_byte(path: Path) -> int | None:
     try:
         path.read_bytes().decode()
