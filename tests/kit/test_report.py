@@ -9,6 +9,7 @@ from tiny.project import reporting
 from tiny.stages import CAPTIONS
 
 from portfolio_kit import artifacts, report
+from portfolio_kit.records import Metrics
 
 MODEL_CARD = artifacts.REPORTS / "model_card.md"
 BEFORE = "# Title\n\nWhy, with 99.9% of é.\n\n"
@@ -157,6 +158,22 @@ def test_a_second_report_changes_nothing(run, metrics):
     first = {path: path.read_bytes() for path in (Path("README.md"), MODEL_CARD)}
     run("report")
     assert {path: path.read_bytes() for path in first} == first
+
+
+def test_an_official_test_file_is_named_where_a_split_would_be(run, metrics):
+    official = {"test_source": "official.csv", "test_sha256": "e" * 64}
+    data = example.dataset().model_copy(update=official)
+    artifacts.write_manifest(artifacts.PROCESSED, [], data)
+    scores = metrics.model_dump(include={"model", "baselines", "intervals_95"})
+    measured = Metrics.of(example.manifest(), data, **scores, versus_best_baseline=None)
+    write(data=measured.data)
+    test, train = (f"{data.rows[name]:,}" for name in ("test", "train"))
+    file = f"the {test} texts of the official test file `official.csv` (sha256 `{'e' * 64}`)"
+    assert reported(run).startswith(f"On {file} (trained on {train}):")
+    _, _, card = MODEL_CARD.read_text(encoding="utf-8").partition("## Training data")
+    told, _, _ = card.partition(" Dropped: ")
+    assert told.endswith(f"{data.rows['valid']:,} valid texts. Test set: {file}, used as it is.")
+    assert f"{test} test" not in told
 
 
 def test_the_model_card_names_data_split_scores_and_files(run, metrics):

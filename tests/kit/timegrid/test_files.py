@@ -114,8 +114,8 @@ def test_blank_lines_are_not_rows_but_count_as_lines():
         (as_csv().splitlines()[0], "hires.csv", "holds no rows"),
         (table().head(0), "hires.parquet", "holds no rows"),
         (as_csv() + "2024-05-01 01:00,Quay,1,5,0,0,\n", "hires.csv", "line 5"),
-        ("ts,dock,hires,rain,event\n2024-05-01,Quay,1,5,0,0\n", "hires.csv", "more fields"),
-        (as_csv() + '"open\n', "hires.csv", "cannot be parsed"),
+        ("ts,dock,hires,rain,event\n2024-05-01,Quay,1,5,0,0\n", "hires.csv", "line 2: 6 fields"),
+        (as_csv() + '"open\n', "hires.csv", "cannot be parsed: line 5: a quote opens a text"),
         (as_csv().encode("latin-1"), "hires.csv", "is not UTF-8 at byte"),
         ("not Parquet", "hires.parquet", "cannot be parsed"),
         (json.dumps([1, 2]), "hires.jsonl", "cannot be parsed: line 1 is not a JSON object"),
@@ -153,10 +153,32 @@ def test_missing_columns_are_named_with_those_that_are_there(content):
     with pytest.raises(UserError) as error:
         read(content, covariates=covariates)
     found = ", ".join(map(repr, content.splitlines()[0].split(",")))
+    if ";" in content:
+        found += " (columns are separated by semicolons: save it with commas)"
     parameter, column = ("past_columns[1]", "sun") if "," in content else ("time_column", "ts")
     assert (
         str(error.value) == f"data.{parameter}: hires.csv has no column {column!r}; it has {found}"
     )
+
+
+def test_decimal_commas_between_semicolons_are_not_the_first_thing_to_say():
+    content = "\ufeffts;dock;hires\r\n2024-05-01;Quay;1,5\r\n2024-05-02;Quay;2,5\r\n"
+    with pytest.raises(UserError) as error:
+        read(content, covariates={})
+    assert str(error.value) == (
+        "data.time_column: hires.csv has no column 'ts'; it has 'ts;dock;hires' "
+        "(columns are separated by semicolons: save it with commas)"
+    )
+
+
+def test_a_folder_of_parts_gives_the_same_rows():
+    for place, rows in table().groupby("dock"):
+        folder = Path("hires", f"dock={place}")
+        folder.mkdir(parents=True)
+        rows.drop(columns="dock").to_parquet(folder / "part-0.parquet")
+    rows = files.read(Path("hires"), "data.source", "ts", "hires", "dock", COVARIATES)
+    found = zip(rows["unique_id"], rows["y"], rows["event"], rows["rain"], strict=True)
+    assert {*found} == {("Quay", 3, 0, 0.5), ("Quay", 0, 1, 0.25), ("Ärmel, NA", 7, 0, 0.0)}
 
 
 def test_a_repeated_column_is_rejected():

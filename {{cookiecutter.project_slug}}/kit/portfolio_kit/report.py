@@ -15,7 +15,7 @@ from .artifacts import (
 )
 from .errors import UserError
 from .project import Project, Reporting
-from .records import Dataset, Manifest, Metrics, Versus
+from .records import Dataset, Evaluated, Manifest, Metrics, Versus
 
 README = Path("README.md")
 NO_DIFFERENCE = "no difference beyond chance"
@@ -73,7 +73,7 @@ def results(metrics: Metrics, says: Reporting) -> str:
     rows = metrics.data.rows
     return "\n\n".join(
         [
-            f"On {rows['test']:,} held-out {says.rows} (trained on {rows['train']:,}):",
+            f"On {_test_set(metrics.data, says)} (trained on {rows['train']:,}):",
             table(metrics),
             f"**{verdict(metrics)}.** {_intervals(metrics)}",
             says.highlights(metrics),
@@ -89,15 +89,17 @@ def results(metrics: Metrics, says: Reporting) -> str:
 def model_card(project: Project, metrics: Metrics, data: Dataset, model: Manifest) -> str:
     """Return a model card (Mitchell et al. 2019) with what the run knows, and nothing else."""
     says = project.reporting()
+    parts = {name: n for name, n in data.rows.items() if not data.test_source or name != "test"}
     rows, dropped = (
         ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
-        for counts in (data.rows, data.dropped)
+        for counts in (parts, data.dropped)
     )
+    test = f" Test set: {_test_set(data, says)}, used as it is." if data.test_source else ""
     sections = [
         f"# Model card: {project.about['Name']} `{model.version}`",
         f"## Intended use\n\n{project.about['Summary']}",
         f"## Training data\n\n`{data.source}` (sha256 `{data.sha256}`), split with seed "
-        f"{data.seed}: {rows} {says.rows}. Dropped: {dropped or 'nothing'}. Terms: "
+        f"{data.seed}: {rows} {says.rows}.{test} Dropped: {dropped or 'nothing'}. Terms: "
         "`data/README.md`.",
         f"## Evaluation on the held-out test set\n\n{table(metrics)}",
         f"{verdict(metrics)}. {_intervals(metrics)}",
@@ -141,6 +143,14 @@ def interval(versus: Versus) -> str:
     """Return the 95% interval of a difference."""
     low, high = versus.interval_95
     return f"95% interval {low:+.3f} to {high:+.3f}"
+
+
+def _test_set(data: Dataset | Evaluated, says: Reporting) -> str:
+    rows = f"{data.rows['test']:,}"
+    if data.test_source is None:
+        return f"{rows} held-out {says.rows}"
+    file = f"`{data.test_source}` (sha256 `{data.test_sha256}`)"
+    return f"the {rows} {says.rows} of the official test file {file}"
 
 
 def _figures(metrics: Metrics, says: Reporting) -> list[str]:

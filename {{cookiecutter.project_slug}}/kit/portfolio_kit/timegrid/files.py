@@ -1,6 +1,6 @@
 """Reads a file in long format: a row for each series and moment."""
 
-import csv
+import collections
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import tables
+from .. import headers, tables
 from ..errors import UserError
 from ..tables import Rows
 from .checks import describe
@@ -61,24 +61,25 @@ def read(
 
 def _csv(path: Path, wanted: list[str], names: str | None, texts: set[str | None]) -> Rows:
     """Parse a file with pandas, which turns numbers into numbers as it reads them."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        columns = next(csv.reader(file, strict=True), [])
-    if not columns:
-        raise ValueError("its first line is empty; it must name the columns")
+    columns = headers.csv_columns(path)
     if len(columns) > MAX_COLUMNS:
         raise ValueError(f"it has {len(columns):,} columns; remove those that are not needed")
     # All columns are read: with `usecols`, pandas accepts rows that have too many fields.
-    table = pd.read_csv(
-        path,
-        encoding="utf-8-sig",
-        dtype=dict.fromkeys(texts & {*columns}, str),
-        keep_default_na=False,
-        na_values={name: MISSING for name in columns if name != names},
-        skip_blank_lines=False,  # they count as lines
-        low_memory=False,
-    )
-    if not isinstance(table.index, pd.RangeIndex):
-        raise ValueError(f"rows have more fields than the header, which has {len(columns)}")
+    try:
+        table = pd.read_csv(
+            path,
+            encoding="utf-8-sig",
+            dtype=dict.fromkeys(texts & {*columns}, str),
+            keep_default_na=False,
+            na_values={name: MISSING for name in columns if name != names},
+            skip_blank_lines=False,  # they count as lines
+            low_memory=False,
+        )
+        if not isinstance(table.index, pd.RangeIndex):
+            raise ValueError(f"rows have more fields than the header, which has {len(columns)}")
+    except ValueError:
+        collections.deque(headers.csv_rows(path), maxlen=0)  # it names the line, and the fix
+        raise
     table = table[[name for name in wanted if name in columns]]
     others = table.drop(columns=names or [], errors="ignore")
     blank = others.isna().all(axis=1) & (len(others.columns) > 0)

@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from portfolio_kit import artifacts, records, sources
-from portfolio_kit.artifacts import PROCESSED, RAW
+from portfolio_kit import artifacts, records, tables
+from portfolio_kit.artifacts import PROCESSED
 from portfolio_kit.errors import UserError
 from portfolio_kit.timegrid import checks, table
 from portfolio_kit.timegrid.calendar import check_calendar
@@ -40,10 +40,7 @@ def prepare(params: Params) -> None:
     """Fetch, validate, split by time and write `data/processed/`, the manifest last."""
     data = params.data
     check_calendar(data.freq, data.timezone, data.holidays)
-    path = sources.fetch(data.source, data.sha256, RAW, "data.source")
-    sha256 = artifacts.sha256(path)
-    if data.sha256 is None:
-        print(f"data.source is not pinned; {path} has sha256 {sha256} (delete it to fetch again)")
+    path, sha256 = tables.fetch(data.source, data.sha256, "data.source")
     rows = readers.read(path, data, "data.source")
     rows = rows.sort_values(["unique_id", "ds"], kind="stable", ignore_index=True)
     rows, outside = table.without_ends(rows)
