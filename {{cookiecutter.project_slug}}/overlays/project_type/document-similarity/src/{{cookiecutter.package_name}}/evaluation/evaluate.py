@@ -43,7 +43,8 @@ def evaluate(params: Params) -> None:
     threads = cores.threads(params.train.threads)
     index = quality.measure(predictor.collection, vectors, threads, params.seed)
     scores = unmeasured() if vectors is None else score(predictor, test, vectors, params)
-    scores["model"]["index_recall_at_10"] = index.recall_at_10
+    if index.recall_at_10 is not None:
+        scores["model"]["index_recall_at_10"] = index.recall_at_10
     metrics = Metrics.of(model, data, index=index, **scores)
     figures.draw(metrics)
     write_metrics(metrics)

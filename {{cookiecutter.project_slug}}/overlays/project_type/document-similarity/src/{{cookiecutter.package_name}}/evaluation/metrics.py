@@ -45,11 +45,13 @@ class Metrics(records.Metrics):
 def highlights(metrics: Metrics) -> str:
     """Return what the README says of the results beyond the comparison."""
     index = metrics.index
-    found = (
-        f"The index ({index.kind}, {index.passages:,} passages) finds {index.recall_at_10:.1%} of "
-        f"the ten nearest documents in {index.p50_ms:.2f} ms; comparing with every passage takes "
-        f"{index.exact_p50_ms:.2f} ms."
-    )
+    exact = f"{index.passages:,} passages takes {index.exact_p50_ms:.2f} ms"
+    found = f"The index is exact, so it misses nothing: comparing with all {exact}."
+    if index.recall_at_10 is not None:
+        found = (
+            f"The index ({index.kind}) finds {index.recall_at_10:.1%} of the ten nearest documents "
+            f"in {index.p50_ms:.2f} ms; comparing with all {exact}."
+        )
     modes = metrics.retrieval
     if modes is None:
         return found
