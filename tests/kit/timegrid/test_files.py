@@ -102,8 +102,8 @@ def test_names_that_differ_by_blanks_or_unicode_form_are_joined_and_counted(suff
     found = read(rows, f"hires.{suffix}", covariates={})
     assert found["unique_id"].tolist() == ["A"] * 4 + ["Caf\u00e9 1"] * 2 + ["\u00c4", "a"]
     assert capsys.readouterr().out == (
-        f"note: data.id_column 'dock' of hires.{suffix}: 4 names differ from others only by blanks "
-        "or in the form of their Unicode, and were joined with them: 'A', 'A ', ' A', 'A\\xa0'; "
+        f"note: data.id_column 'dock' of hires.{suffix}: 4 joined with a name that differs "
+        "only by blanks or in the form of its Unicode: 'A', 'A ', ' A', 'A\\xa0'; "
         "'Caf\u00e9 1', 'Cafe\\u0301  1'\n"
     )
 

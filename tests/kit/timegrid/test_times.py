@@ -124,7 +124,9 @@ def test_an_offset_is_seen_in_each_form_and_counts_once(column, zone):
     assert moments(column, zone) == ["2024-04-01T00:00:00", "2024-04-01T01:00:00"]
 
 
-@pytest.mark.parametrize("mixed", [["2024-03-31T20-04", "2024-03-31T21"], ["20240331T00Z", "20240331"]])
+@pytest.mark.parametrize(
+    "mixed", [["2024-03-31T20-04", "2024-03-31T21"], ["20240331T00Z", "20240331"]]
+)
 @pytest.mark.parametrize("freq", ["h", "D"])
 def test_rows_with_and_without_an_offset_do_not_mix_in_any_form(mixed, freq):
     with pytest.raises(UserError, match=r"1 row \(.* line 3: .*\) is without an offset, which"):

@@ -23,7 +23,7 @@ Model = Annotated[Predictor, Depends(loaded)]
 
 class ForecastRequest(SeriesRequest):
     h: Annotated[int, Field(strict=True, ge=1, le=MAX_STEPS)] | None = None
-    level: Annotated[list[Literal[80, 95]], Field(max_length=2)] = [80, 95]
+    level: list[Literal[80, 95]] = Field([80, 95], max_length=2)
 
 
 class Step(TypedDict):
