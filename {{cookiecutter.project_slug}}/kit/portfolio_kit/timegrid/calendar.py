@@ -95,7 +95,7 @@ class Calendar:
 
     def local(self, moments: np.ndarray) -> np.ndarray:
         """Return the wall-clock time of moments, datetime64[s]."""
-        if self.timezone is None:
+        if self.timezone is None or self.timezone == "UTC":
             return moments
         hours, places = np.unique(moments.astype("datetime64[h]"), return_inverse=True)
         zone = time_zone(self.timezone)

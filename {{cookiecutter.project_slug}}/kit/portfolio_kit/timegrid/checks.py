@@ -12,6 +12,7 @@ from ..errors import UserError
 from .frequency import HOUR, freq_of, is_daily, parse_freq
 from .series import LARGEST
 
+DURATION = r"([+-]?\d+ days?,? )?[+-]?\d+:\d\d:\d\d(\.\d+)?|-?P[\dYMWDTHMS.]+"
 EXAMPLES = 3
 MAX_STEPS_PER_ROW = 10  # of a series: more would be an error in a time, and fill the memory
 
@@ -139,8 +140,13 @@ def _numbers(values: pd.Series) -> pd.Series:
 
 def _not_numeric(values: pd.Series) -> str:
     """Return what values are that are not numeric, and how to make them so."""
-    if values.map(lambda one: isinstance(one, timedelta | np.timedelta64)).all():
-        return "durations, not numeric; divide by a unit, in pandas by pd.Timedelta(minutes=1)"
-    if values.astype(str).str.fullmatch(r"\s*[+-]?\d+,\d+\s*").all():
+    texts = values.astype(str)
+    is_duration = values.map(lambda one: isinstance(one, timedelta | np.timedelta64))
+    if (is_duration | texts.str.fullmatch(DURATION)).all():
+        return (
+            "not numeric; write durations in one unit, in pandas pd.to_timedelta(values) / "
+            "pd.Timedelta(minutes=1)"
+        )
+    if texts.str.fullmatch(r"\s*[+-]?\d+,\d+\s*").all():
         return "not numeric; write 1200.5, without commas"
     return "not numeric"
