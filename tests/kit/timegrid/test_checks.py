@@ -176,21 +176,20 @@ def test_durations_are_not_numbers_in_any_unit(unit, kind):
     [line] = values_faults(table().assign(y=values))
     assert line.startswith("the y: 24 rows (series 'y', line 2: '0 days 00:00:00'; ")
     assert line.endswith(
-        ") are durations, not numeric; write them in one unit: in pandas, pd.to_timedelta(values) "
-        "/ pd.Timedelta(minutes=1)"
+        ") are not numeric; write durations in one unit, in pandas pd.to_timedelta(values) / "
+        "pd.Timedelta(minutes=1)"
     )
     lines = values_faults(table().assign(rain=values.where(values.index > 2)))
     assert lines[0].startswith("the rain: 21 rows (")
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["00:48:24", "48:24", "0 days 00:48:24", "1 day, 0:02:00.5", "-1 days +23:59:00", "PT48M"],
+    "text", ["00:48:24", "0 days 00:48:24", "1 day, 0:02:00.5", "-1 days +23:59:00", "PT48M"]
 )
 def test_durations_in_text_are_named_too(text):
-    assert pd.notna(pd.to_timedelta(text.replace("48:24", "00:48:24") if text == "48:24" else text))
+    assert pd.notna(pd.to_timedelta(text))  # which the message advises
     [line] = values_faults(with_values("y", {3: text}))
-    assert "is durations, not numeric; write them in one unit: " in line
+    assert "is not numeric; write durations in one unit" in line
 
 
 def test_decimal_commas_are_named():

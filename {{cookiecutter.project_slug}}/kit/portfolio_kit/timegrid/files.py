@@ -72,8 +72,8 @@ def _names(column: pd.Series, field: str) -> pd.Series:
         shown = "; ".join(joined[:EXAMPLES]) + "; ..." * (len(joined) > EXAMPLES)
         fewer = len(known) - len(by_name)
         print(
-            f"note: {field}: {fewer} joined with a name that differs only by blanks or in the form of "
-            f"its Unicode: {shown:.300}"
+            f"note: {field}: {fewer} joined with a name that differs only by blanks or in the form "
+            f"of its Unicode: {shown:.300}"
         )
     return written.map(known)
 
