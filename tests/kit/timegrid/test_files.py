@@ -91,6 +91,34 @@ def test_names_of_series_stay_as_they_are_written():
     assert rows["unique_id"].tolist() == ["007", "NA", "1.50"]
 
 
+PADDED = ["A", "A ", " A", "A\u00a0", "Caf\u00e9 1", "Cafe\u0301  1", "\u00c4", "a"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_names_that_differ_by_blanks_or_unicode_form_are_joined_and_counted(suffix, capsys):
+    rows = pd.DataFrame({"ts": "2024-05-01", "dock": PADDED, "hires": range(len(PADDED))})
+    if suffix == "jsonl":
+        rows = rows.to_json(orient="records", lines=True)
+    found = read(rows, f"hires.{suffix}", covariates={})
+    assert found["unique_id"].tolist() == ["A"] * 4 + ["Caf\u00e9 1"] * 2 + ["\u00c4", "a"]
+    assert capsys.readouterr().out == (
+        f"note: data.id_column 'dock' of hires.{suffix}: 4 joined with a name that differs "
+        "only by blanks or in the form of its Unicode: 'A', 'A ', ' A', 'A\\xa0'; "
+        "'Caf\u00e9 1', 'Cafe\\u0301  1'\n"
+    )
+
+
+def test_names_that_are_padded_alike_are_not_joined(capsys):
+    content = "ts,dock,hires\n2024-05-01,A  ,1\n2024-05-01,B  ,2\n"
+    assert read(content, covariates={})["unique_id"].tolist() == ["A", "B"]
+    assert capsys.readouterr().out == ""
+
+
+def test_a_name_of_blanks_only_is_empty():
+    with pytest.raises(UserError, match=r"^data.id_column 'dock' of hires.csv: 1 row .* is empty$"):
+        read("ts,dock,hires\n2024-05-01,  ,1\n2024-05-01,B,2\n", covariates={})
+
+
 def test_without_an_id_column_all_rows_are_one_series():
     rows = read(as_csv(), series=None)
     assert rows["unique_id"].nunique() == 1

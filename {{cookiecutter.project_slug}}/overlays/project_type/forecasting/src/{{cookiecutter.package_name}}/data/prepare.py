@@ -41,7 +41,7 @@ def prepare(params: Params) -> None:
     data = params.data
     check_calendar(data.freq, data.timezone, data.holidays)
     path, sha256 = tables.fetch(data.source, data.sha256, "data.source")
-    rows = readers.read(path, data, "data.source")
+    rows, has_offsets = readers.read(path, data, "data.source")
     rows = rows.sort_values(["unique_id", "ds"], kind="stable", ignore_index=True)
     rows, outside = table.without_ends(rows)
     rows = validation.check_values(rows, data, path.name)
@@ -51,7 +51,7 @@ def prepare(params: Params) -> None:
     checks.check_gaps(rows, data.gaps, data.target_column, path.name)
     rows, filled = table.fill(rows, params.season_lengths, data.gaps)
     starts = block_starts(rows["ds"], data, params.horizon)
-    shape = shape_of(params, yearly=bool(starts[0] - rows["ds"].min().to_numpy() >= YEAR))
+    shape = shape_of(params, bool(starts[0] - rows["ds"].min().to_numpy() >= YEAR), has_offsets)
     validation.check_lengths(rows, starts, shape)
 
     block_of = np.searchsorted(np.array(starts), rows["ds"].to_numpy(), "right")
