@@ -81,6 +81,7 @@ PINS = re.findall(
 PROVIDED_BY = {
     "Stemmer": "pystemmer",
     "mlflow": "mlflow-skinny",
+    "pydantic_core": "pydantic",
     "sklearn": "scikit-learn",
     "starlette": "fastapi",
     "typing_extensions": "pydantic",
