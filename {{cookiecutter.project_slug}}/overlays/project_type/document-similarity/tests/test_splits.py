@@ -207,14 +207,6 @@ def test_without_a_similarity_they_stay(given, split, corpus, queries, judged):
     assert manifest().near_duplicate_documents == 0
 
 
-def test_documents_that_nearly_repeat_an_earlier_one_are_counted_and_kept(given, split, corpus):
-    again = {**corpus[3], "_id": "roses-2", "text": corpus[3]["text"].upper()}
-    given([*corpus, again])
-    split()
-    assert manifest().near_duplicate_documents == 1
-    assert manifest().documents == len(corpus) + 1
-
-
 def test_training_queries_need_some_to_validate_on(given, rejection, corpus, queries, judged):
     text = "my tap drips in the dark of the night"
     more = [{"_id": name, "text": text} for name in ("dev", "test")]
@@ -238,14 +230,6 @@ def test_the_manifest_describes_source_and_result(configure, split, corpus):
     assert facts.documents == len(corpus)
     assert facts.rows == {name: part["query_id"].nunique() for name, part in parts.items()}
     assert list(facts.files) == [CORPUS, *(f"{name}.parquet" for name in SPLITS)]
-
-
-def test_documents_are_stored_in_order_with_their_metadata(given, split, corpus):
-    given([{**record, "metadata": {"by": ["Zoë"], "n": n}} for n, record in enumerate(corpus)])
-    split()
-    for row, document in enumerate(Documents(PROCESSED / CORPUS).from_row(0)):
-        assert (document.id, document.title, document.text) == tuple(corpus[row].values())
-        assert document.metadata == {"by": ["Zoë"], "n": row}
 
 
 def test_the_same_command_in_another_folder_gives_the_same_bytes(

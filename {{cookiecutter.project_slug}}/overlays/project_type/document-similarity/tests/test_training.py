@@ -253,24 +253,6 @@ def test_a_batch_has_its_own_documents_and_some_look_alikes(count, fit, words, m
     assert (more > 0) is (count > 0)
 
 
-def test_validation_goes_part_by_part(lesson, encoder, trained, monkeypatch):
-    sizes = []
-
-    def record(logits, pairs, rows, candidates):
-        assert logits.shape == (len(rows), len(candidates))
-        sizes.append(len(rows))
-        return loss(logits, pairs, rows, candidates)
-
-    loss = train.contrastive_loss
-    model, pairs = encoder(), lesson("train")
-    whole = train.validate(model, pairs, trained.params)
-    monkeypatch.setattr(train, "contrastive_loss", record)
-    monkeypatch.setattr(train, "VALIDATED", 40)
-    found = train.validate(model, pairs, trained.params)
-    assert found == pytest.approx(whole, abs=2e-4)
-    assert sizes == [40, 40, len(pairs) - 80]
-
-
 @pytest.mark.parametrize("limit", [2000, 20, 1], ids=["all documents", "some", "no others"])
 def test_validation_ranks_documents_by_the_products_of_unit_vectors(
     limit, lesson, encoder, trained, monkeypatch
