@@ -8,7 +8,7 @@ import pandas as pd
 from ir_measures import RR, Measure, R, nDCG
 
 from .documents import Documents
-from .ranking import reciprocal_rank
+from .ranking import fuse
 from .settings import MODES, EncoderName, Mode
 from .vectors import Nearest
 from .words import Words
@@ -39,10 +39,10 @@ def rank(
     named = functools.cache(lambda row: documents.at(row).id)
     rankings: dict[Mode, Rankings] = {mode: {} for mode in MODES}
     for (query_id, query), vector in zip(queries.items(), vectors, strict=True):
-        dense, _ = index.search(vector, DEPTH)
-        bm25, _ = words.search(words.tokens.split(query), DEPTH)
-        hybrid, _ = reciprocal_rank([dense, bm25], DEPTH)
-        for mode, rows in zip(MODES, (dense, bm25, hybrid), strict=True):
+        dense = index.search(vector, DEPTH)
+        bm25 = words.search(words.tokens.split(query), DEPTH)
+        hybrid = fuse(dense, bm25, DEPTH)
+        for mode, (rows, _) in zip(MODES, (dense, bm25, hybrid), strict=True):
             rankings[mode][query_id] = [named(row) for row in rows.tolist()]
     return rankings
 

@@ -216,15 +216,6 @@ def test_look_alikes_share_words_with_the_query_and_are_never_relevant(lesson, d
     assert np.mean([len(found) > 0 for found in mined]) > 0.5
 
 
-def test_look_alikes_are_the_best_of_bm25(lesson, words):
-    query = "salt and water in the kitchen"
-    pairs = lesson(judgements(("q", query, "bread", 1), ("r", "zebra", "tap", 1)))
-    found, nothing = mine_hard_negatives(pairs, words)
-    ranking, _ = words.search(words.tokens.split(query), 100)
-    assert found.tolist() == [row for row in ranking if row != pairs.documents[0]][:MINED]
-    assert len(nothing) == 0
-
-
 @pytest.mark.parametrize("count", [0, 1, 4])
 def test_a_batch_has_its_own_documents_and_some_look_alikes(count, fit, words, monkeypatch):
     seen = []

@@ -37,7 +37,7 @@ def export(
     checkpoint: Checkpoint,
     params: Params,
 ) -> Manifest:
-    """Export `model` if it was trained, and the encoder as it comes; publish the better one.
+    """Export `model` if it was trained, and the untrained encoder; publish the better one.
 
     Fine-tuning may make an encoder worse, and words alone may find more than either: encoder and
     retrieval mode are chosen together.
@@ -108,7 +108,7 @@ def assemble(
     """Put everything that a search needs into the workshop, and build the index."""
     served = candidates[name]
     folders = {name: WORKSHOP}
-    if "fine_tuned" in candidates:  # kept, so that both are evaluated
+    if "fine_tuned" in candidates:  # kept: the evaluation needs both
         folders.setdefault("fine_tuned", WORKSHOP / NOT_SERVED)
     for each, folder in folders.items():
         shutil.copytree(candidates[each].predictor.folder, folder, dirs_exist_ok=True)
