@@ -276,7 +276,7 @@ def test_a_column_inside_another_is_found(name):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (r'"He said \"no\" again",water,Dora', "a text in quotes goes on after its closing quote"),
+        (r'"He said \"no\" again",water,Dora', "a text continues after its closing quote"),
         ('"The lamp is dark,power,Dora', "a quote opens a text here and is never closed"),
     ],
     ids=["backslashes", "a stray quote"],

@@ -34,7 +34,7 @@ def csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
         except csv.Error as error:
             fault = {
                 "unexpected end of data": "a quote opens a text here and is never closed",
-                "',' expected after '\"'": "a text in quotes goes on after its closing quote",
+                "',' expected after '\"'": "a text continues after its closing quote",
             }.get(str(error), str(error))
             fix = 'write a quote that is part of a text twice ("" and not \\")'
             raise ValueError(f"line {start}: {fault}; {fix}") from error
@@ -54,7 +54,7 @@ def csv_columns(path: Path) -> list[str]:
 
 
 def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line and the fields of each record below the header that is no blank line.
+    """Yield the line and the fields of each record below the header, without blank lines.
 
     Raises `ValueError`, which names the line, for another number of fields than in the header.
     """

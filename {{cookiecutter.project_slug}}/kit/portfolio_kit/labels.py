@@ -1,4 +1,4 @@
-"""The names of classes: one spelling for each; numbers are no names.
+"""The names of classes: one spelling for each; a number is not a name.
 
 It imports no table library: `params.yaml` is read where only the API is installed.
 """
@@ -57,7 +57,7 @@ Names = dict[Label, Name]  # by the label that is in the file
 
 
 def named(values: Sequence[Any], names: Names | None, must_occur: bool) -> list[Any]:
-    """Return tidy labels, renamed by `names`; what is no text and gets no name stays as it is.
+    """Return tidy labels, renamed by `names`; other values without a name stay as they are.
 
     Raises `UserError` if labels `must_occur`, and one in `names` does not.
     """
