@@ -191,7 +191,7 @@ def test_a_source_without_a_corpus_is_rejected(source):
 def test_a_url_without_a_corpus_is_rejected(server):
     server.files["/data/queries.jsonl"] = b""
     source = f"{server.url}/data"
-    assert rejected(source).startswith(f"data.source: {source} has no corpus.jsonl; ")
+    assert rejected(source).startswith(f"data.source: {source}/corpus.jsonl could not be fetched: ")
     assert rejected("no-such-protocol://data").startswith(
         "data.source: no-such-protocol://data could not be reached: "
     )

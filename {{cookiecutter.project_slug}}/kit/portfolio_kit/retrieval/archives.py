@@ -65,16 +65,16 @@ def _fetch_each(source: str, cache: Path) -> Path:
     """Fetch those files of the layout that a remote folder has."""
     url = source.rstrip("/")
     try:
+        sources.complete_proxies()
         files, path = fsspec.core.url_to_fs(url)
         if url.startswith(("http://", "https://")):  # these have no listings
-            names = (CORPUS, QUERIES, *USUAL)
-            there = [name for name in names if files.exists(f"{url}/{name}")]
+            others = [name for name in (QUERIES, *USUAL) if files.exists(f"{url}/{name}")]
+            there = [CORPUS, *others]  # no file exists on a server that cannot be reached
         else:
             inside = (found.removeprefix(path).lstrip("/") for found in files.find(path))
             there = [name for name in inside if is_part(name)]
     except Exception as error:  # each protocol has its own exceptions
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise UserError(f"{FIELD}: {source} could not be reached: {reason:.300}") from error
+        raise UserError(f"{FIELD}: {source} could not be reached: {sources.why(error)}") from error
     folder = cache / f"fetched-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
     shutil.rmtree(folder, ignore_errors=True)  # the source may have fewer files today
     for name in there:
