@@ -565,6 +565,7 @@ BREAKERS = {
         "may be chance": metrics(
             lambda m: m["versus_best_baseline"].update(interval_95=[-0.05, 0.1])
         ),
+        "too few origins": metrics(lambda m: m["versus_best_baseline"].update(interval_95=None)),
         "no reason": no_reason,
         "the worst of them": compared_with_the_worst,
     },
