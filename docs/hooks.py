@@ -35,7 +35,7 @@ LIMITS = {
     "maxItems": "at most {} of them",
     "maxLength": "at most {} characters",
 }
-KINDS = {"string": "text", "boolean": "true or false", "array": "list"}
+KINDS = {"string": "text", "boolean": "true or false", "array": "list", "object": "mapping"}
 
 scratch = tempfile.TemporaryDirectory()
 

@@ -17,10 +17,11 @@ PARTS = "parts"
 KIT = Path("kit/portfolio_kit")
 RECORD = ".generated.json"
 
-# Whatever the user's git settings: no hooks, no signature, no warnings about line ends, no guessed
-# name.
+# Whatever the user's git settings: no hooks, no filters, no signature, no warnings about line ends,
+# no guessed name.
 SETTINGS = (
     "core.hooksPath=.git/no-hooks",
+    "core.attributesFile=.git/no-attributes",
     "commit.gpgSign=false",
     "core.safecrlf=false",
     "user.useConfigOnly=true",
@@ -100,7 +101,7 @@ def commit_all(author, run=run):
     for arguments in (
         ["init", "--quiet"],
         ["symbolic-ref", "HEAD", "refs/heads/main"],
-        ["add", "--all"],
+        ["add", "--all", "--force"],  # also what the user's own lists ignore
     ):
         done = run([*GIT, *arguments])
         if done.returncode:
@@ -122,17 +123,6 @@ def identity(name):
     }
 
 
-def tell_dvc_no_git(project):
-    """Set DVC to work without a repository."""
-    config = project / ".dvc" / "config"
-    text = config.read_text(encoding="utf-8")
-    if "[core]\n" not in text:
-        raise RuntimeError(".dvc/config has no [core] section")
-    config.write_text(
-        text.replace("[core]\n", "[core]\n    no_scm = true\n"), encoding="utf-8", newline="\n"
-    )
-
-
 def record(project, facts):
     """Write down what was generated, so the review can tell what its author did since."""
     if (project / RECORD).exists():  # generated over an older project
@@ -149,12 +139,9 @@ def record(project, facts):
 def assemble(project, answers, facts, run=run):
     """Turn the rendered folder into the project."""
     merge_overlays(project, answers)
-    with_git = has_git(run)
-    if not with_git:
-        tell_dvc_no_git(project)
     record(project, facts)
     # With --overwrite-if-exists there may be a history to leave alone.
-    if with_git and not (project / ".git").exists():
+    if has_git(run) and not (project / ".git").exists():
         commit_all(answers["author_name"], run)
 
 

@@ -42,7 +42,10 @@ def test_bm25_and_the_pretrained_encoder_are_beaten_beyond_chance(metrics):
 def test_what_is_served_did_best_on_the_validation_queries(project, metrics):
     model = json.loads(project.read("models/manifest.json"))
     scores = model["validation_ndcg_at_10"]
-    assert metrics["retrieval"]["served"] == model["retrieval"] == max(scores, key=scores.get)
+    trained, before = scores["fine_tuned"], scores["pretrained"]
+    assert metrics["retrieval"]["served"] == model["retrieval"] == max(trained, key=trained.get)
+    assert model["is_fine_tuned"]
+    assert max(trained.values()) > max(before.values())
 
 
 def test_a_second_pipeline_skips_everything(project):

@@ -84,7 +84,7 @@ def test_an_encoder_learns_to_find_functions_of_modules_that_it_was_never_asked_
 
 def test_documents_without_queries_can_be_searched_and_nothing_is_claimed(search_demo, follow):
     workshop, metrics = follow(search_demo[1], "Long documents and no queries at all")
-    assert list(metrics["model"]) == ["index_recall_at_10"]
+    assert metrics["model"] == {}
     assert "no held-out queries" in workshop.read("README.md")
     (answer,) = json.loads(workshop.finish("predict", "how do I repeat something in a loop"))
     assert {"for", "while"} & {result["id"] for result in answer["results"][:3]}

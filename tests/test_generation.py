@@ -1,5 +1,6 @@
 """What a generated project consists of, for every combination of choices."""
 
+import hashlib
 import itertools
 import os
 import re
@@ -144,6 +145,80 @@ def test_everything_is_in_the_first_commit(project):
     assert set(tracked) - {""} == project.files()
 
 
+@pytest.fixture
+def strict_git(tmp_path, monkeypatch):
+    """Give the user a git that ignores much, rewrites what it reads, runs hooks and signs."""
+    home, template = tmp_path / "home", tmp_path / "git-template"
+    files = {
+        home / ".config/git/ignore": "data/\n*.lock\n.idea/\n",
+        home / "ignored": "docs/\n*.json\ntests/\nreports/\n",
+        home / "attributes": "* filter=broken\n",
+        template / "info/exclude": "build/\nkit/\n.dvc\n.*\n*.md\n",
+        template / "hooks/pre-commit": "#!/bin/sh\nexit 1\n",
+        home / ".gitconfig": f"""
+[core]
+  excludesFile = {(home / "ignored").as_posix()}
+  attributesFile = {(home / "attributes").as_posix()}
+  autocrlf = true
+  safecrlf = true
+[filter "broken"]
+  clean = false
+  required = true
+[init]
+  templateDir = {template.as_posix()}
+[commit]
+  gpgSign = true
+[gpg]
+  program = false
+""",
+    }
+    for file, text in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8", newline="\n")
+    (template / "hooks/pre-commit").chmod(0o755)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(home / ".gitconfig"))
+    return home
+
+
+@pytest.mark.parametrize("excludes", ["its own place", "core.excludesFile"])
+def test_the_first_commit_has_every_file_whatever_git_ignores(bake, strict_git, excludes):
+    if excludes == "its own place":
+        settings = (strict_git / ".gitconfig").read_text("utf-8")
+        (strict_git / ".gitconfig").write_text(settings.replace("excludesFile", "unknown"))
+    project = bake()
+    listed = project.run("git", "ls-tree", "-r", "-z", "HEAD").stdout.split("\0")[:-1]
+    blobs = {name: facts.split()[2] for facts, name in (line.split("\t") for line in listed)}
+    assert set(blobs) == project.files()
+    for name, blob in blobs.items():
+        content = (project.path / name).read_bytes()
+        assert blob == hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(), name
+
+
+def test_later_commits_have_what_the_project_needs_whatever_git_ignores(bake, strict_git):
+    project = bake()
+    package = f"src/{project.package}"
+    needed = {
+        f"{package}/data/more.py",
+        "tests/data/rows.csv",
+        "docs/data/table.txt",
+        "kit/portfolio_kit/data/new.py",
+        "notes/data.txt",
+        "reports/metrics.json",
+        "reports/figures/new.png",
+        "dvc.lock",
+    }
+    unwanted = {".env", ".idea/workspace.xml", f"{package}/.more.py.swp", "data/raw/rows.csv"}
+    unwanted |= {f"{package}/__pycache__/more.pyc", "models/model.onnx", "secrets.json"}
+    for name in needed | unwanted:
+        (project.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.path / name).write_text("new")
+    found = project.run("git", "ls-files", "--others", "--exclude-standard").stdout.split()
+    assert set(found) == needed
+
+
 def test_names_are_derived(bake):
     project = bake(project_name="Torch")
     assert project.path.name == "my-torch"
@@ -169,7 +244,6 @@ def test_generation_needs_nothing_but_python(command_line, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     (project,) = command_line.out.iterdir()
     assert not (project / ".git").exists()
-    assert "no_scm = true" in (project / ".dvc" / "config").read_text()
 
 
 def test_next_commands_are_shown(command_line):

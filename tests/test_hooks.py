@@ -180,7 +180,6 @@ class FakeGit:
 def rendered(tmp_path, monkeypatch):
     """Return a folder as cookiecutter leaves it to the hook, which is the working directory."""
     files = {
-        ".dvc/config": "[core]\n    analytics = false\n",
         "shared.txt": "skeleton",
         "replaced.txt": "skeleton",
         "overlays/project_type/text-classification/replaced.txt": "type",
@@ -204,7 +203,6 @@ def test_chosen_overlays_are_merged_and_the_rest_removed(rendered):
         if file.is_file()
     }
     assert texts == {
-        ".dvc/config": "[core]\n    analytics = false\n",
         "shared.txt": "skeleton",
         "replaced.txt": "type",
         "src/pkg/model.py": "type",
@@ -272,7 +270,6 @@ def test_the_first_commit_is_the_users_own(rendered):
     assert post_gen.main(GOOD, FACTS, git) == 0
     assert git.commands == ["--version", "init", "symbolic-ref", "add", "commit"]
     assert git.names[-1] is None
-    assert "no_scm" not in (rendered / ".dvc/config").read_text()
 
 
 def test_without_an_identity_the_author_commits(rendered):
@@ -291,13 +288,10 @@ def test_an_author_that_git_rejects_is_replaced(rendered):
 
 
 @pytest.mark.parametrize("how", ["missing", "broken"])
-def test_without_git_dvc_is_told(rendered, monkeypatch, how):
+def test_without_git_there_is_no_commit(rendered, monkeypatch, how):
     monkeypatch.setattr(post_gen.shutil, "which", lambda _: None if how == "missing" else "git")
     git = FakeGit(lambda words, identity: True)
     assert post_gen.main(GOOD, FACTS, git) == 0
-    assert (rendered / ".dvc/config").read_text() == (
-        "[core]\n    no_scm = true\n    analytics = false\n"
-    )
     assert git.commands == (["--version"] if how == "broken" else [])
 
 

@@ -32,10 +32,9 @@ def plain_environment():
         for name in list(os.environ):
             if name.upper().startswith(f"{PROJECT.package}_".upper()):
                 patch.delenv(name)
-        for name in ("MLFLOW_TRACKING_URI", "HOST", "PORT"):
-            patch.delenv(name, raising=False)
-        for name in ("NO_PROXY", "no_proxy"):
-            patch.setenv(name, "127.0.0.1")
+        for name in list(os.environ):
+            if name in ("MLFLOW_TRACKING_URI", "HOST", "PORT") or name.lower().endswith("_proxy"):
+                patch.delenv(name)
         paths = [FOLDER.parent, Path(portfolio_kit.__file__).parents[1]]
         patch.setenv("PYTHONPATH", os.pathsep.join(map(str, paths)))
         yield
@@ -168,6 +167,10 @@ class FileServer:
                     self.wfile.write(body)
 
             do_HEAD = do_GET  # noqa: N815
+
+            def do_CONNECT(self):
+                server.requests.append(f"{self.command} {self.path}")
+                self.send_error(502)
 
             def log_message(self, *arguments):
                 """Keep requests out of the tests' output."""

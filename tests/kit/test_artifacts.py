@@ -56,6 +56,19 @@ def test_the_hash_of_a_folder_covers_names_and_contents():
     assert artifacts.sha256(folder) in hashes
 
 
+def test_hidden_files_do_not_change_the_hash_of_a_folder():
+    folder = Path("folder")
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "qrels/test.tsv").write_text("q\ta\t1\n")
+    before = artifacts.sha256(folder)
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX/._a", "qrels/._test.tsv"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+        assert artifacts.sha256(folder) == before, name
+    (folder / "thumbs.tsv").write_bytes(b"x")
+    assert artifacts.sha256(folder) != before
+
+
 def test_a_manifest_is_read_as_it_was_written(manifest):
     assert read() == manifest
     assert (manifest.version, manifest.rows) == ("1", 2)

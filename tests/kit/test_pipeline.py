@@ -1,14 +1,12 @@
 """The pipeline: what `dvc.yaml` compares, and how its stages run."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
-
-from portfolio_kit import pipeline
 
 RECORD = Path(".params.yaml")
 
@@ -51,26 +49,78 @@ def test_the_record_can_hold_any_script(recorded, write_params):
 
 
 @pytest.fixture
-def dvc(monkeypatch):
-    """Replace the program that runs stages; return its calls, and the exit code it will have."""
-    called = SimpleNamespace(command=None, env=None, returncode=0)
+def pipeline(workspace):
+    """Run `pipeline` in a process, with one stage; the folder is in no git repository."""
+    Path(".dvc").mkdir()
+    Path(".dvc/config").write_text("[core]\n    analytics = false\n", encoding="utf-8")
+    outs = [{"out.txt": {"cache": False}}]
+    made = {"cmd": "python stage.py", "deps": ["in.txt"], "outs": outs}
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"made": made}}), encoding="utf-8")
+    Path("in.txt").write_text("one", encoding="utf-8")
+    Path("stage.py").write_text(
+        "import os, pathlib, sys\n"
+        "overrides = [os.environ.get(f'TINY_{name}', '') for name in ('SEED', 'SERVE__THREADS')]\n"
+        "pathlib.Path('out.txt').write_text('\\n'.join([sys.executable, *overrides]), 'utf-8')\n",
+        encoding="utf-8",
+    )
 
-    def run(command, env):
-        called.command, called.env = command, env
-        return called
+    def pipeline(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "tiny", "pipeline", *arguments],
+            env={
+                **os.environ,
+                "DVC_SITE_CACHE_DIR": str(workspace / "site"),
+                "DVC_NO_ANALYTICS": "1",
+            },
+            capture_output=True,
+            encoding="utf-8",
+        )
 
-    monkeypatch.setattr(pipeline.subprocess, "run", run)
-    return called
+    return pipeline
 
 
-def test_stages_run_with_this_interpreter_and_these_overrides(run, dvc):
-    assert run("pipeline", "--set", "seed=2", "--set", "serve.threads=3").code == 0
-    assert dvc.command[:3] == [sys.executable, "-m", "dvc"]
-    assert dvc.env["PATH"].startswith(f"{Path(sys.executable).parent}{os.pathsep}")
-    assert (dvc.env["TINY_SEED"], dvc.env["TINY_SERVE__THREADS"]) == ("2", "3")
+def test_stages_run_with_this_interpreter_and_these_overrides_once(pipeline):
+    done = pipeline("--set", "seed=2", "--set", "serve.threads=3")
+    assert done.returncode == 0, done.stderr
+    interpreter, *overrides = Path("out.txt").read_text(encoding="utf-8").splitlines()
+    assert os.path.samefile(interpreter, sys.executable)
+    assert overrides == ["2", "3"]
+    assert "dvc push" not in done.stdout + done.stderr, "there is no remote storage"
+    Path("stage.py").write_text("raise SystemExit(1)", encoding="utf-8")
+    again = pipeline()
+    assert again.returncode == 0, again.stderr
+    assert "Everything is up to date." in again.stdout
 
 
-def test_a_stage_that_fails_ends_the_pipeline_with_one_plain_line(rejection, dvc):
-    dvc.returncode = 1
-    [line] = rejection("pipeline")
-    assert line.startswith("error: the pipeline stopped")
+def test_a_push_is_suggested_if_there_is_a_remote_storage(pipeline):
+    with Path(".dvc/config").open("a", encoding="utf-8") as file:
+        file.write("['remote \"store\"']\n    url = store\n")
+    assert "dvc push" in pipeline().stdout
+
+
+@pytest.mark.parametrize("repository", ["of the project", "around it", "around it, ignoring it"])
+def test_stages_run_in_a_git_repository(pipeline, workspace, repository):
+    root = workspace if repository == "of the project" else workspace.parent
+    subprocess.run(["git", "init", "--quiet", root], check=True)
+    if repository == "around it, ignoring it":
+        (root / ".gitignore").write_text("*\n", encoding="utf-8")
+    done = pipeline()
+    assert done.returncode == 0, done.stderr
+    assert Path("out.txt").exists()
+
+
+def test_a_stage_that_fails_ends_the_pipeline_with_one_plain_line(pipeline):
+    Path("stage.py").write_text("raise SystemExit(3)", encoding="utf-8")
+    done = pipeline()
+    assert done.returncode == 1
+    *_, reason, last = done.stderr.splitlines()
+    assert "made" in reason
+    assert last.startswith("error: the pipeline stopped")
+
+
+def test_a_damaged_dvc_yaml_is_named(pipeline):
+    Path("dvc.yaml").write_text("stages: [", encoding="utf-8")
+    done = pipeline()
+    assert done.returncode == 1
+    assert "dvc.yaml" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

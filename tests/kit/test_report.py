@@ -9,6 +9,7 @@ from tiny.project import reporting
 from tiny.stages import CAPTIONS
 
 from portfolio_kit import artifacts, report
+from portfolio_kit.records import Metrics
 
 MODEL_CARD = artifacts.REPORTS / "model_card.md"
 BEFORE = "# Title\n\nWhy, with 99.9% of é.\n\n"
@@ -113,20 +114,25 @@ def test_the_headline_is_one_bold_sentence_with_the_measured_numbers(run, metric
         (
             -0.0012,
             [-0.0341, 0.0312],
-            "0.001 worse than {} (95% interval -0.034 to +0.031, so it may be chance).",
+            "no difference beyond chance from {} (-0.001, 95% interval -0.034 to +0.031).",
         ),
         (
             0.0012,
             [-0.0312, 0.0341],
-            "0.001 better than {} (95% interval -0.031 to +0.034, so it may be chance).",
+            "no difference beyond chance from {} (+0.001, 95% interval -0.031 to +0.034).",
+        ),
+        (
+            0.0,
+            [0.0, 0.0],
+            "no difference beyond chance from {} (+0.000, 95% interval +0.000 to +0.000).",
         ),
     ],
-    ids=["worse", "perhaps worse", "perhaps better"],
+    ids=["worse", "perhaps worse", "perhaps better", "equal"],
 )
 def test_headline_and_results_admit_a_bad_result(run, metrics, difference, interval, said):
     write_lead(difference=difference, interval_95=interval)
     assert f": {said.format(metrics.versus_best_baseline.baseline)}**" in reported(run, "headline")
-    assert f"**{'Better' if difference >= 0 else 'Worse'} in " in reported(run)
+    assert f"**{'Worse' if interval[1] < 0 else 'No difference beyond chance'} in " in reported(run)
 
 
 def test_each_figure_is_shown_once(run, metrics):
@@ -152,6 +158,22 @@ def test_a_second_report_changes_nothing(run, metrics):
     first = {path: path.read_bytes() for path in (Path("README.md"), MODEL_CARD)}
     run("report")
     assert {path: path.read_bytes() for path in first} == first
+
+
+def test_an_official_test_file_is_named_where_a_split_would_be(run, metrics):
+    official = {"test_source": "official.csv", "test_sha256": "e" * 64}
+    data = example.dataset().model_copy(update=official)
+    artifacts.write_manifest(artifacts.PROCESSED, [], data)
+    scores = metrics.model_dump(include={"model", "baselines", "intervals_95"})
+    measured = Metrics.of(example.manifest(), data, **scores, versus_best_baseline=None)
+    write(data=measured.data)
+    test, train = (f"{data.rows[name]:,}" for name in ("test", "train"))
+    file = f"the {test} texts of the official test file `official.csv` (sha256 `{'e' * 64}`)"
+    assert reported(run).startswith(f"On {file} (trained on {train}):")
+    _, _, card = MODEL_CARD.read_text(encoding="utf-8").partition("## Training data")
+    told, _, _ = card.partition(" Dropped: ")
+    assert told.endswith(f"{data.rows['valid']:,} valid texts. Test set: {file}, used as it is.")
+    assert f"{test} test" not in told
 
 
 def test_the_model_card_names_data_split_scores_and_files(run, metrics):

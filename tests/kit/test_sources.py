@@ -105,7 +105,59 @@ def test_another_query_is_another_file(server):
 
 def test_an_unreachable_server_is_reported_in_one_line(server):
     server.close()
-    assert "could not be fetched: " in rejected(f"{server.url}/notes.csv")
+    for address in (server.url, "https://nowhere.invalid"):
+        reason = rejected(f"{address}/notes.csv")
+        assert "could not be fetched: cannot connect (" in reason
+        assert "FileNotFoundError" not in reason
+
+
+FAR = "http://data.invalid/notes.csv"
+
+
+@pytest.fixture
+def proxy(server, monkeypatch):
+    """Return a function that sets variables to a proxy's address, and the proxy itself."""
+
+    def use(*names, template="{}", **others):
+        for name in ("http_proxy", "https_proxy"):  # restored afterwards, even if the code sets them
+            monkeypatch.setenv(name, "")
+            monkeypatch.delenv(name)
+        for name in names:
+            monkeypatch.setenv(name, template.format(server.url.removeprefix("http://")))
+        for name, value in others.items():
+            monkeypatch.setenv(name, value)
+        return server
+
+    server.files[FAR] = CONTENT
+    return use
+
+
+@pytest.mark.parametrize(
+    ("name", "template"),
+    [
+        ("http_proxy", "http://{}"),
+        ("HTTP_PROXY", "http://{}"),
+        ("http_proxy", "http://ada:secret@{}"),
+        ("http_proxy", "{}"),
+        ("ALL_PROXY", "http://{}"),
+    ],
+)
+def test_a_file_is_fetched_through_the_proxy(name, template, proxy):
+    used = proxy(name, template=template)
+    assert fetch(FAR, PIN).read_bytes() == CONTENT
+    assert f"GET {FAR}" in used.requests
+
+
+def test_a_proxy_that_rejects_is_reported(proxy):
+    used = proxy("https_proxy", template="http://{}")
+    assert "502" in rejected("https://data.invalid/notes.csv")
+    assert used.requests[0] == "CONNECT data.invalid:443"
+
+
+def test_a_host_in_no_proxy_is_asked_directly(proxy):
+    used = proxy("http_proxy", template="http://{}", no_proxy="data.invalid")
+    assert "cannot connect" in rejected(FAR)
+    assert used.requests == []
 
 
 def test_any_url_that_fsspec_opens_works():

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ from hostile import CRUMBS, altered, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portfolio_kit import tables
+from portfolio_kit import artifacts, tables
 from portfolio_kit.errors import UserError
 from portfolio_kit.tables import Rows
 
@@ -188,6 +189,218 @@ def test_a_column_that_is_missing_or_repeated_is_named(header, reason):
     with pytest.raises(UserError) as error:
         read(f"{header}\n{'x' + ',y' * header.count(',')}\n", "notes.csv", fields)
     assert str(error.value) == reason
+
+
+SEMICOLONS = "columns are separated by semicolons: save it with commas"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("sentence,category\nx,y\n", "'sentence', 'category'"),
+        ("sentence,category\n", "'sentence', 'category'"),
+        ("note;team\nx;y\n", f"'note;team' ({SEMICOLONS})"),
+        ("note;team\nx;y, z\n", f"'note;team' ({SEMICOLONS})"),
+        ("\ufeffnote;team\r\n1,5;y\r\n", f"'note;team' ({SEMICOLONS})"),
+        ('"note";"team"\n"x";"y"\n', f"'note;\"team\"' ({SEMICOLONS})"),
+        ("a;b;c\nx;y;z\n", f"'a;b;c' ({SEMICOLONS})"),
+        (
+            "note\tteam\nx\ty\n",
+            "'note\\tteam' (columns are separated by tabs: save it with commas)",
+        ),
+        (
+            "note|team\nx|y\n",
+            "'note|team' (columns are separated by vertical bars: save it with commas)",
+        ),
+        (
+            "sep=,\nnote,team\nx,y\n",
+            "'sep=', '' (the header is in line 2: delete what is above it)",
+        ),
+        (
+            "sep=;\nnote;team\nx;y\n",
+            f"'sep=;' (the header is in line 2: delete what is above it; {SEMICOLONS})",
+        ),
+        (
+            "sep=;\na;b\nx;y\n",
+            f"'sep=;' (the header is in line 2: delete what is above it; {SEMICOLONS})",
+        ),
+        (
+            "Notes of 2024\n\nnote,team\nx,y\n",
+            "'Notes of 2024' (the header is in line 3: delete what is above it)",
+        ),
+    ],
+    ids=[
+        "other names",
+        "no rows",
+        "semicolons",
+        "commas in rows only",
+        "decimal commas",
+        "semicolons and quotes",
+        "semicolons and other names",
+        "tabs",
+        "bars",
+        "a note to Excel",
+        "a note to Excel and semicolons",
+        "a note to Excel, semicolons, other names",
+        "a title",
+    ],
+)
+def test_the_header_says_why_a_column_is_missing(content, said):
+    with pytest.raises(UserError) as error:
+        read(content, "notes.csv", {"data.note": "note", "data.team": "team"})
+    assert str(error.value) == f"data.note: notes.csv has no column 'note'; it has {said}"
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_columns_of_a_parquet_file_are_named(rows):
+    others = pd.DataFrame({"sentence": ["x"] * rows, "category": ["y"] * rows})
+    with pytest.raises(UserError) as error:
+        read(others, "notes.parquet")
+    expected = "data.note: notes.parquet has no column 'note'; it has 'sentence', 'category'"
+    assert str(error.value) == expected
+
+
+@pytest.mark.parametrize("name", ["notes.parquet", "notes.jsonl"])
+def test_a_column_inside_another_is_found(name):
+    rows = [dict(zip(NAMES, row, strict=True)) for row in ROWS]
+    content = pd.DataFrame({"id": [1, 2, 3], "item": rows})
+    if name.endswith("jsonl"):
+        content = "\n" + content.to_json(orient="records", lines=True)
+    with pytest.raises(UserError) as error:
+        read(content, name)
+    assert str(error.value).endswith(
+        "it has 'id', 'item' ('note' is inside 'item': make it a column)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (r'"He said \"no\" again",water,Dora', "a text continues after its closing quote"),
+        ('"The lamp is dark,power,Dora', "a quote opens a text here and is never closed"),
+    ],
+    ids=["backslashes", "a stray quote"],
+)
+@pytest.mark.parametrize("after", ["", "Tap,water,Anna\nLamp,power,Bert\n"], ids=["last", "amid"])
+def test_a_quote_out_of_place_is_found_where_its_record_begins(line, reason, after):
+    with pytest.raises(UserError) as error:
+        read(as_csv() + f"{line}\n{after}".encode(), "notes.csv")
+    assert str(error.value) == (  # the third record has two lines
+        f"data.source: notes.csv cannot be parsed: line 6: {reason}; "
+        'write a quote that is part of a text twice ("" and not \\")'
+    )
+
+
+def parts(files):
+    """Write a folder of Parquet parts, tables by path."""
+    for name, content in files.items():
+        path = Path("notes", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content.to_parquet(path)
+    return Path("notes")
+
+
+def read_parts(folder, fields=FIELDS):
+    found = tables.read(folder, fields, "data.source")
+    rows = found.table[list(fields.values())].itertuples(index=False, name=None)
+    assert list(found.lines) == list(range(1, len(found.table) + 1))
+    return list(rows)
+
+
+def test_parts_as_spark_writes_them_are_one_table():
+    folder = parts({"part-00000.snappy.parquet": table()[:2], "part-00001.parquet": table()[2:]})
+    for name in ("_SUCCESS", ".part-00000.snappy.parquet.crc", "_metadata", ".DS_Store"):
+        (folder / name).write_bytes(b"no data")
+    assert read_parts(folder) == ROWS
+
+
+def test_parts_may_write_text_in_several_ways():
+    one = table()[:1].astype({"team": "category"})
+    other = table()[1:].assign(reporter=None)
+    rows = read_parts(parts({"1.parquet": one, "2.parquet": other}))
+    assert rows == [ROWS[0], (*ROWS[1][:2], None), (*ROWS[2][:2], None)]
+
+
+def test_folders_that_name_a_value_are_columns():
+    folder = parts(
+        {
+            "team=water/reporter=Anna/0.parquet": table()[["note"]][:1],
+            "team=fire%20brigade/reporter=007/0.parquet": table()[["note"]][1:2],
+            "team=__HIVE_DEFAULT_PARTITION__/reporter=Bert/0.parquet": table()[["note"]][2:],
+        }
+    )
+    rows = {note: rest for note, *rest in read_parts(folder)}
+    assert rows == {
+        ROWS[0][0]: ["water", "Anna"],
+        ROWS[1][0]: ["fire brigade", "007"],
+        ROWS[2][0]: [None, "Bert"],
+    }
+
+
+def test_numbers_in_names_of_folders_are_numbers_unless_they_are_names():
+    days = {
+        f"year={year}/shop=0{shop}/0.parquet": table()[["note"]]
+        for year, shop in ((2023, 1), (2024, 2))
+    }
+    rows = read_parts(parts(days), {"data.year": "year", "data.shop": "shop"})
+    assert {*rows} == {(2023, "01"), (2024, "02")}
+
+
+def test_columns_of_a_folder_of_parts_are_named():
+    folder = parts({"lang=en/0.parquet": table()[["note", "team"]]})
+    with pytest.raises(UserError) as error:
+        read_parts(folder)
+    expected = "data.reporter: notes has no column 'reporter'; it has 'note', 'team', 'lang'"
+    assert str(error.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("2.parquet", table().assign(team=[1, 2, 3]), "incompatible types"),
+        ("lang=en/2.parquet", b"", "lang=en/2.parquet: "),
+        ("readme.txt", b"", "readme.txt is not a .parquet file; take it out of the folder"),
+        ("_delta_log/0.json", b"", "with _delta_log, not all files in it are valid"),
+    ],
+    ids=["another type", "no Parquet", "another file", "a table with a log"],
+)
+def test_a_folder_that_is_not_one_table_is_rejected(name, content, reason):
+    folder = parts({"1.parquet": table()})
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    content.to_parquet(path) if isinstance(content, pd.DataFrame) else path.write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(reason)) as error:
+        read_parts(folder)
+    assert str(error.value).startswith("data.source: notes cannot be parsed: ")
+
+
+def test_a_folder_of_parts_is_pinned_like_a_file(capsys):
+    folder = parts({"1.parquet": table()})
+    path, sha256 = tables.fetch("notes", None, "data.source")
+    assert (path, sha256) == (folder, artifacts.sha256(folder))
+    out = capsys.readouterr().out
+    assert out == f"data.source is not pinned; notes has sha256 {sha256}\n"
+    assert tables.fetch("notes", sha256, "data.source") == (folder, sha256)
+    table()[:2].to_parquet(folder / "1.parquet")
+    with pytest.raises(UserError, match=f"^data.source: notes: .*not the pinned {sha256}$"):
+        tables.fetch("notes", sha256, "data.source")
+
+
+def test_a_folder_without_parts_is_no_source():
+    Path("notes").mkdir()
+    with pytest.raises(UserError) as error:
+        tables.fetch("notes", None, "data.source")
+    assert str(error.value) == "data.source: notes is a folder; the folder has no .parquet files"
+
+
+def test_only_what_was_fetched_may_be_deleted(server, capsys):
+    server.files["/notes.csv"] = as_csv()
+    Path("notes.csv").write_bytes(as_csv())
+    for source, is_remote in ((f"{server.url}/notes.csv", True), ("notes.csv", False)):
+        path, sha256 = tables.fetch(source, None, "data.source")
+        [line] = [line for line in capsys.readouterr().out.splitlines() if sha256 in line]
+        assert ("delete it" in line) == is_remote
+        assert path.read_bytes() == as_csv()
 
 
 def test_surplus_fields_in_each_row_do_not_shift_columns():

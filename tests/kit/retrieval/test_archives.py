@@ -55,7 +55,7 @@ def contents(folder):
 
 
 def fetch(source, pin=None):
-    return archives.fetch(str(source), pin, CACHE)
+    return archives.fetch(str(source), pin, CACHE).folder
 
 
 def rejected(source, pin=None):
@@ -82,9 +82,48 @@ def test_a_folder_is_read_in_place():
 )
 @pytest.mark.parametrize("prefix", ["", "scifact/", "deep/er/", "./"])
 def test_an_archive_gives_the_same_files_wherever_they_lie_in_it(prefix, name, pack):
-    more = {"README.md": "no", "qrels/other.tsv": "no"}
+    more = {"README.md": "no", "notes/qrels.tsv": "no", "qrels/._test.tsv": "no"}
     Path(name).write_bytes(pack({**FILES, **more}, prefix))
     assert contents(fetch(name)) == FILES
+
+
+def test_an_archive_gives_judgements_under_every_usual_name():
+    more = {"qrels/valid.tsv": "", "qrels/other.tsv": "", "qrels.jsonl": "", "qrels/a/b.txt": ""}
+    Path("corpus.zip").write_bytes(zipped({**FILES, **more}, "scifact/"))
+    assert contents(fetch("corpus.zip")) == {**FILES, **more}
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar.gz", "URL", "URL of a folder"])
+def test_the_hash_that_is_printed_is_the_one_that_is_checked(kind, server):
+    """For an archive it is that of the file, which `sha256sum` prints as well."""
+    source, expected = "given", None
+    if kind == "folder":
+        expected = artifacts.sha256(write(FILES))
+    elif kind == "URL of a folder":
+        source = f"{server.url}/data"
+        server.files |= {f"/data/{name}": content.encode() for name, content in FILES.items()}
+    else:
+        content = tarred(FILES) if kind == "tar.gz" else zipped(FILES)
+        source, expected = f"corpus.{kind}", hashlib.sha256(content).hexdigest()
+        if kind == "URL":
+            source, server.files["/corpus.zip"] = f"{server.url}/corpus.zip", content
+        else:
+            Path(source).write_bytes(content)
+    found = archives.fetch(source, None, CACHE)
+    assert expected in (None, found.sha256)
+    assert archives.fetch(source, found.sha256, CACHE) == found
+    assert found.sha256 in rejected(source, "0" * 64) or kind == "URL"
+
+
+def test_a_remote_folder_is_listed_where_that_is_possible(workspace):
+    more = {"qrels/nq.test.tsv": "", "qrels/other.txt": "", "qrels/valid.tsv": ""}
+    write({**FILES, **more, "notes.txt": "no", ".DS_Store": "no"})
+    found = fetch(f"file://{workspace}/given")
+    assert contents(found) == {**FILES, **more}
+    (workspace / "given/qrels/other.txt").unlink()
+    assert contents(fetch(f"file://{workspace}/given")).keys() == {*FILES, *more} - {
+        "qrels/other.txt"
+    }
 
 
 def test_an_archive_is_unpacked_once(monkeypatch):
@@ -152,7 +191,7 @@ def test_a_source_without_a_corpus_is_rejected(source):
 def test_a_url_without_a_corpus_is_rejected(server):
     server.files["/data/queries.jsonl"] = b""
     source = f"{server.url}/data"
-    assert rejected(source).startswith(f"data.source: {source} has no corpus.jsonl; ")
+    assert rejected(source).startswith(f"data.source: {source}/corpus.jsonl could not be fetched: ")
     assert rejected("no-such-protocol://data").startswith(
         "data.source: no-such-protocol://data could not be reached: "
     )
@@ -224,12 +263,13 @@ def test_an_archive_that_cannot_be_unpacked_leaves_nothing(name, content):
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
-@pytest.mark.parametrize("prefix", ["../", "../../evil/", "/tmp/evil-corpus/", "a/../../b/"])
+@pytest.mark.parametrize("prefix", ["", "../", "../../evil/", "/tmp/evil-corpus/", "a/../../b/"])
 def test_paths_that_lead_out_of_an_archive_write_nothing_outside(prefix, pack, workspace):
     name = "corpus.zip" if pack is zipped else "corpus.tar.gz"
     inner = workspace / "some" / "where"
     inner.mkdir(parents=True)
-    (inner / name).write_bytes(pack({**FILES, "../../evil.txt": "!"}, prefix))
+    evil = ["../../evil.txt", "qrels/../../../evil.tsv", "qrels//evil.tsv", "qrels\\..\\evil.tsv"]
+    (inner / name).write_bytes(pack({**FILES, **dict.fromkeys(evil, "!")}, prefix))
     before = set(workspace.rglob("*"))
     assert contents(fetch(inner / name)) == FILES
     new = set(workspace.rglob("*")) - before

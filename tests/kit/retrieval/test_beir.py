@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from portfolio_kit.errors import UserError
-from portfolio_kit.retrieval import beir, documents
+from portfolio_kit.retrieval import beir, documents, qrels
 from portfolio_kit.retrieval.documents import Document, Documents
 from portfolio_kit.retrieval.faults import Faults
 
@@ -80,7 +80,7 @@ def test_byte_order_marks_and_line_ends_do_not_matter(change):
     found = list(beir.documents(folder, Faults("")))
     assert found == [(1, Document("a", "One", "first")), (2, Document("b", "", "two"))]
     assert beir.queries(folder).to_dict("records") == [{"query_id": "q", "query": "which is first"}]
-    assert beir.judgements(folder, "test")["relevance"].tolist() == [2]
+    assert qrels.read(folder, "qrels/test.tsv")["relevance"].tolist() == [2]
 
 
 def test_separators_within_a_text_do_not_end_a_line():
@@ -181,7 +181,7 @@ def test_a_file_in_another_encoding_is_rejected(name):
     read_it = {
         "corpus.jsonl": lambda: [*beir.documents(folder, Faults(""))],
         "queries.jsonl": lambda: beir.queries(folder),
-        "qrels/test.tsv": lambda: beir.judgements(folder, "test"),
+        "qrels/test.tsv": lambda: qrels.read(folder, "qrels/test.tsv"),
     }
     line = rejected(read_it[name])
     assert line.startswith(f"data.source: {name.rpartition('/')[2]} is not UTF-8 (")
@@ -212,38 +212,14 @@ def test_invalid_queries_are_named_by_line(lines, reason):
     assert rejected(beir.queries, folder) == f"data.source: queries.jsonl: {reason}"
 
 
-def test_judgements_keep_their_grades_and_lines():
-    folder = write({"qrels/dev.tsv": f"{HEAD}q 1\ta\t0\n\nq2\tb\t3\nq2\tc\t1\n"})
-    table = beir.judgements(folder, "valid")
-    assert table.to_dict("list") == {
-        "line": [2, 4, 5],
-        "query_id": ["q 1", "q2", "q2"],
-        "document_id": ["a", "b", "c"],
-        "relevance": [0, 3, 1],
-    }
-    assert beir.judgements(folder, "test").empty
-
-
-def test_judgements_need_no_header():
-    folder = write({"qrels/test.tsv": "q\ta\t1\nr\tb\t1\n"})
-    assert beir.judgements(folder, "test")["query_id"].tolist() == ["q", "r"]
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["q\ta", "q a 1", "q\t0\ta\t1", "q\ta\tyes", "q\ta\t0.5", "q\ta\t-1", "q\ta\t", "q\ta\t²"],
-)
-def test_an_invalid_judgement_is_named_by_line(line):
-    folder = write({"qrels/test.tsv": f"{HEAD}q\ta\t1\n{line}\n"})
-    found = rejected(beir.judgements, folder, "test")
-    reason = "not a query-id, a corpus-id and a whole score, with tabs between in 1 line"
-    assert found.startswith(f"data.source: qrels/test.tsv: {reason} (line 3: '{line[0]}")
-
-
-def judged(files, stored=("a", "b")):
+def read_judged(files, stored=("a", "b"), empty=()):
     """Read the judged queries of a folder whose documents are these."""
     documents.write(Path("store"), [Document(one, "", "text") for one in stored])
-    tables = beir.judged_queries(write(files), Documents(Path("store")))
+    return beir.judged_queries(write(files), Documents(Path("store")), empty)
+
+
+def judged(files, stored=("a", "b"), empty=()):
+    tables = read_judged(files, stored, empty).splits
     return {name: table.to_dict("list") for name, table in tables.items()}
 
 
@@ -273,3 +249,47 @@ def test_judgements_of_unknown_queries_and_documents_are_named_by_line():
         f"{where} query that is not in queries.jsonl in 2 lines (line 3: 'q9', line 5: 'q8')",
         f"{where} document that is not in corpus.jsonl in 2 lines (line 4: 'z', line 5: 'y')",
     ]
+
+
+def test_judgements_of_empty_documents_are_left_out_counted_and_reported(capsys):
+    queries = FILES["queries.jsonl"] + record("r", "which is empty") + record("s", "both")
+    rows = "q\ta\t1\nr\te\t1\ns\te\t2\ns\tb\t1\n"
+    files = {**FILES, "queries.jsonl": queries, "qrels/test.tsv": HEAD + rows}
+    found = read_judged(files, empty=["e"])
+    assert found.of_empty_documents == 2
+    test = found.splits["test"]
+    assert list(zip(test["query_id"], test["document_id"], strict=True)) == [("q", "a"), ("s", "b")]
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        "note: data.source: qrels/test.tsv: names an empty document in 2 lines "
+        "(line 3: 'e', line 4: 'e'); left out, and 1 query with no other judgement"
+    ]
+    assert read_judged(FILES).of_empty_documents == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_queries_that_no_file_judges_are_counted_and_reported(capsys):
+    more = "".join(record(f"r{n}", "which") for n in range(4))
+    files = {**FILES, "queries.jsonl": FILES["queries.jsonl"] + more}
+    assert judged(files)["test"]["query_id"] == ["q"]
+    assert capsys.readouterr().out == (
+        "note: data.source: no file judges 4 of 5 queries in queries.jsonl ('r0', 'r1', 'r2'); "
+        "left out\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [({}, "no such file"), ({"qrels/test.tsv": HEAD, "qrels/dev.tsv": ""}, "only qrels/dev.tsv, ")],
+    ids=["no file", "empty files"],
+)
+def test_queries_without_any_judgement_are_rejected(more, found):
+    files = {name: FILES[name] for name in ("corpus.jsonl", "queries.jsonl")}
+    line = rejected(judged, {**files, **more})
+    assert line.startswith("data.source: nothing judges the queries in queries.jsonl (")
+    assert found in line
+    assert "qrels/test.tsv with query-id, corpus-id and score" in line
+
+
+def test_documents_alone_need_no_judgements():
+    assert read_judged({"corpus.jsonl": FILES["corpus.jsonl"]}).files == {}

@@ -306,11 +306,16 @@ def test_a_hybrid_search_fuses_the_other_two(build):
     collection = build(some(60))
     put(collection, *some(20, seed=1, prefix="n"))
     for text in ("tap cat", "snow oven moth", "choir"):
-        ranks = [answers(collection, text, 100, mode) for mode in ("dense", "bm25")]
-        scores = {}
-        for ranking in ranks:
-            for rank, one in enumerate(ranking, start=1):
-                scores[one] = scores.get(one, 0) + 1 / (60 + rank)
+        nearest, with_words = (
+            {hit.document.id: hit.score for hit in collection.search(*query(text), 100, mode)}
+            for mode in ("dense", "bm25")
+        )
+        assert len(nearest) == 80 > len(with_words)
+        closest, most = max(nearest.values()) + 1, max(with_words.values())
+        scores = {
+            one: 0.8 * (cosine + 1) / closest + 0.2 * with_words.get(one, 0) / most
+            for one, cosine in nearest.items()
+        }
         hits = collection.search(*query(text), 10, "hybrid")
         assert [hit.score for hit in hits] == pytest.approx(sorted(scores.values())[:-11:-1])
         assert [scores[hit.document.id] for hit in hits] == pytest.approx(

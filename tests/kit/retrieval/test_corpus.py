@@ -24,7 +24,7 @@ def text(document_id, text="apples"):
 def test_empty_documents_are_left_out_counted_and_reported(capsys):
     plums = Document("g", "plums", "")
     empty = [text("d", " "), Document("e", "\n", ""), text("f", "")]
-    assert store(text("a"), *empty, plums) == 3
+    assert store(text("a"), *empty, plums) == ["d", "e", "f"]
     assert [one.id for one in Documents(STORE).from_row(0)] == ["a", "g"]
     note = "note: data.source: 3 of 5 documents are empty (lines 2, 3, 4); left out"
     assert note in capsys.readouterr().out

@@ -64,13 +64,13 @@ GOOD = {
 
 def read_all(source):
     """Read a source as the data stage does; return documents by id, and judged queries."""
-    folder = archives.fetch(str(source), None, CACHE)
+    folder = archives.fetch(str(source), None, CACHE).folder
     faults = Faults("data.source: corpus.jsonl")
-    corpus.store(STORE, beir.documents(folder, faults), faults)
+    empty = corpus.store(STORE, beir.documents(folder, faults), faults)
     stored = Documents(STORE)
     documents = {one.id: one for one in stored.from_row(0)}
     assert len(documents) == len(stored)
-    judged = beir.judged_queries(folder, stored)
+    judged = beir.judged_queries(folder, stored, empty).splits
     for table in judged.values():
         assert set(table["document_id"]) <= set(documents)
     return documents, judged
@@ -119,10 +119,18 @@ def test_any_queries_are_read_as_they_are_or_rejected(records):
 
 
 @examples(80)
-@given(st.lists(ROWS, max_size=3), st.sampled_from(["train", "dev", "test"]))
-def test_any_judgements_are_read_or_rejected(rows, split):
-    read_files(**{f"qrels/{split}.tsv": as_tsv([*JUDGED, *rows])})
-    (FOLDER / f"qrels/{split}.tsv").unlink()
+@given(st.lists(ROWS, max_size=3), st.sampled_from(["train.tsv", "dev.tsv", "test.csv"]))
+def test_any_judgements_are_read_or_rejected(rows, name):
+    read_files(**{f"qrels/{name}": as_tsv([*JUDGED, *rows])})
+    (FOLDER / "qrels" / name).unlink()
+
+
+@examples(80)
+@given(st.lists(RECORDS, max_size=3))
+def test_any_records_of_judgements_are_read_or_rejected(records):
+    judged = [dict(zip(JUDGED[0], row, strict=True)) for row in JUDGED[1:]]
+    read_files(**{"qrels/test.jsonl": as_jsonl([*judged, *records])})
+    (FOLDER / "qrels/test.jsonl").unlink()
 
 
 @examples(120)

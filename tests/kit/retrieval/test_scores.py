@@ -154,12 +154,40 @@ def test_each_mode_is_ranked_by_what_it_finds(corpus, write_params):
     collection = Collection(Path("models"), manifest, write_params({}).serve, toy.embed)
     queries = {"q1": "My kitchen tap drips all night.", "q2": "Who clears the snow?"}
     vectors = np.stack([toy.vector_of(toy.tokens(query)) for query in queries.values()])
-    rankings = scores.rank(collection, queries, vectors)
+    parts = collection.index, collection.words, collection.documents
+    rankings = scores.rank(*parts, queries, vectors)
     assert list(rankings) == ["dense", "bm25", "hybrid"]
     for mode, found in rankings.items():
         assert list(found) == list(queries)
         for (query_id, query), vector in zip(queries.items(), vectors, strict=True):
-            hits = collection.search(query, vector, 3, mode)
-            assert found[query_id][:3] == [hit.document.id for hit in hits]
+            hits = collection.search(query, vector, scores.DEPTH, mode)
+            assert found[query_id] == [hit.document.id for hit in hits]
             assert len(set(found[query_id])) == len(found[query_id])
     assert {len(ranking) for ranking in rankings["dense"].values()} == {40}  # all there are
+
+
+def ndcg_of_modes(dense, bm25, hybrid):
+    return {"dense": dense, "bm25": bm25, "hybrid": hybrid}
+
+
+@pytest.mark.parametrize(
+    ("fine_tuned", "pretrained", "expected"),
+    [
+        ((0.7, 0.4, 0.6), (0.5, 0.4, 0.5), ("fine_tuned", "dense")),
+        ((0.3, 0.4, 0.35), (0.5, 0.4, 0.6), ("pretrained", "hybrid")),
+        ((0.3, 0.4, 0.35), (0.5, 0.4, 0.45), ("pretrained", "dense")),
+        ((0.3, 0.6, 0.5), (0.2, 0.6, 0.5), ("fine_tuned", "bm25")),
+        ((0.2, 0.6, 0.5), (0.3, 0.6, 0.5), ("pretrained", "bm25")),
+        ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), ("fine_tuned", "dense")),
+        ((0.4, 0.5, 0.5), (0.4, 0.5, 0.5), ("fine_tuned", "bm25")),
+    ],
+)
+def test_the_best_encoder_and_mode_are_chosen_together(fine_tuned, pretrained, expected):
+    found = {"fine_tuned": ndcg_of_modes(*fine_tuned), "pretrained": ndcg_of_modes(*pretrained)}
+    assert scores.choose(found) == expected
+    encoder, mode = expected
+    assert found[encoder][mode] >= max(pretrained), "training never makes it worse"
+
+
+def test_without_training_the_mode_alone_is_chosen():
+    assert scores.choose({"pretrained": ndcg_of_modes(0.1, 0.2, 0.3)}) == ("pretrained", "hybrid")

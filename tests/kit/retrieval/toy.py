@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -54,6 +54,19 @@ def split(found: Sequence[Document], model: str = "m1") -> list[list[Ids]]:
 
 def embed(found: Sequence[Document], model: str = "m1") -> list[np.ndarray]:
     return [np.stack([vector_of(ids) for ids in passages]) for passages in split(found, model)]
+
+
+class Embedder:
+    """What embeds a corpus."""
+
+    dimensions = DIMENSIONS
+
+    def split(self, found: Sequence[Document]) -> list[list[Ids]]:
+        return split(found)
+
+    def embed(self, ids: list[Ids], advance: Callable[[int], object]) -> np.ndarray:
+        advance(len(ids))
+        return np.stack([vector_of(one) for one in ids])
 
 
 def write(

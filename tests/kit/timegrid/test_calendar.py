@@ -3,11 +3,12 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from timegrid.series import grid
 
 from portfolio_kit.errors import UserError
 from portfolio_kit.timegrid import calendar
@@ -84,6 +85,21 @@ def test_holidays_are_days_of_local_time():
     assert np.flatnonzero(eastern).tolist() == list(range(4, 28))
     plain = feature(Calendar("h", None, "US-DC"), "holiday", utc)
     assert np.flatnonzero(plain).tolist() == list(range(24))
+
+
+@pytest.mark.parametrize("zone", [None, "Asia/Tokyo", "America/New_York"])
+@pytest.mark.parametrize("offsets", [False, True])
+def test_days_have_the_weekdays_and_holidays_of_their_dates_in_every_zone(zone, offsets):
+    shape = grid(freq="D", timezone=zone, offsets=offsets, holidays="JP")
+    when = moments("2023-11-20", 60, "D")
+    days = when.astype("datetime64[D]").tolist()
+    expected = {date(2023, 11, 23), date(2024, 1, 1), date(2024, 1, 8)}
+    holiday = feature(shape.calendar, "holiday", when)
+    assert {day for day, one in zip(days, holiday, strict=True) if one} == expected
+    assert shape.calendar.weekday(shape.calendar.local(when)).tolist() == [
+        day.weekday() for day in days
+    ]
+    assert [shape.written(one) for one in when] == [str(day) for day in days]
 
 
 def test_parts_of_a_country_have_their_own_holidays():
@@ -163,8 +179,7 @@ def test_the_parameters_of_a_calendar_are_checked():
     check_calendar("30min", "Europe/London", "GB-ENG")
     check_calendar("D", None, None)
     for freq in ("D", "W"):
-        with pytest.raises(UserError, match=r"^data.timezone: local days have 23 to 25 hours"):
-            check_calendar(freq, "Europe/London", None)
+        check_calendar(freq, "Europe/London", None)
     with pytest.raises(UserError, match=r"^data.freq: "):
         check_calendar("M", None, None)
     with pytest.raises(UserError, match=r"^data.holidays: "):

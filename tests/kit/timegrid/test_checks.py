@@ -87,6 +87,21 @@ def test_a_day_of_local_time_that_is_shifted_gets_its_own_hint():
     assert "set data.timezone to null, or data.freq to h" in time_fault(bad, "6h", "Europe/London")
 
 
+@pytest.mark.parametrize("timezone", [None, "Europe/London"])
+def test_days_that_are_no_days_apart_are_rejected_without_a_circle(timezone):
+    """Midnights of London in UTC: no zone can be set that would not read them right."""
+    bad = table(9)
+    bad["ds"] = pd.date_range("2024-03-28", periods=9, freq="D", unit="s")
+    bad.loc[4:, "ds"] -= pd.Timedelta("1h")
+    reason = time_fault(bad, "D", timezone)
+    assert reason.endswith(
+        " are off the grid of data.freq; write plain dates, or offsets and in data.timezone the "
+        "zone of the days"
+    )
+    again = time_fault(pd.concat([bad[:4], bad[3:4]]), "D", timezone, is_single=False)
+    assert again.endswith("is repeated")
+
+
 def test_a_time_that_is_far_away_is_rejected_before_it_fills_the_memory():
     bad = table()
     bad.loc[9, "ds"] = pd.Timestamp("2242-03-01")
@@ -148,6 +163,51 @@ def test_everything_that_is_wrong_with_values_is_said_at_once():
 def test_times_are_not_numbers():
     [line] = values_faults(table().assign(y=table()["ds"]))
     assert line.startswith("the y: 24 rows (")
+
+
+DURATIONS = pd.to_timedelta(np.arange(24), unit="min")
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("kind", ["as they are", "category", object])
+def test_durations_are_not_numbers_in_any_unit(unit, kind):
+    values = pd.Series(DURATIONS.as_unit(unit))
+    values = values if kind == "as they are" else values.astype(kind)
+    [line] = values_faults(table().assign(y=values))
+    assert line.startswith("the y: 24 rows (series 'y', line 2: '0 days 00:00:00'; ")
+    assert line.endswith(
+        ") are not numeric; write durations in one unit, in pandas pd.to_timedelta(values) / "
+        "pd.Timedelta(minutes=1)"
+    )
+    lines = values_faults(table().assign(rain=values.where(values.index > 2)))
+    assert lines[0].startswith("the rain: 21 rows (")
+
+
+@pytest.mark.parametrize(
+    "text", ["00:48:24", "0 days 00:48:24", "1 day, 0:02:00.5", "-1 days +23:59:00", "PT48M"]
+)
+def test_durations_in_text_are_named_too(text):
+    assert pd.notna(pd.to_timedelta(text))  # which the message advises
+    [line] = values_faults(with_values("y", {3: text}))
+    assert "is not numeric; write durations in one unit" in line
+
+
+def test_decimal_commas_are_named():
+    [line] = values_faults(with_values("y", {2: "1,5", 4: "-12,75"}))
+    assert line.endswith(" are not numeric; write 1200.5, without commas")
+
+
+def test_complex_numbers_are_not_numbers():
+    [line] = values_faults(table().assign(y=np.full(24, 1 + 1j)))
+    assert line.startswith("the y: 24 rows (")
+
+
+@pytest.mark.parametrize("value", [1e30, -1e39, 1e300])
+def test_numbers_that_a_model_cannot_compute_with_are_rejected(value):
+    """What float32 holds no more would become infinite."""
+    lines = values_faults(with_values("y", {3: value}, with_values("rain", {5: value})))
+    assert lines[0].startswith("the y: 1 row (series 'y', line 5: ")
+    assert [line[-16:] for line in lines[:2]] == ["is not below 1e+30"[-16:]] * 2
 
 
 @pytest.mark.parametrize("kind", ["category", "Int64", "float32", str])

@@ -91,6 +91,34 @@ def test_names_of_series_stay_as_they_are_written():
     assert rows["unique_id"].tolist() == ["007", "NA", "1.50"]
 
 
+PADDED = ["A", "A ", " A", "A\u00a0", "Caf\u00e9 1", "Cafe\u0301  1", "\u00c4", "a"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_names_that_differ_by_blanks_or_unicode_form_are_joined_and_counted(suffix, capsys):
+    rows = pd.DataFrame({"ts": "2024-05-01", "dock": PADDED, "hires": range(len(PADDED))})
+    if suffix == "jsonl":
+        rows = rows.to_json(orient="records", lines=True)
+    found = read(rows, f"hires.{suffix}", covariates={})
+    assert found["unique_id"].tolist() == ["A"] * 4 + ["Caf\u00e9 1"] * 2 + ["\u00c4", "a"]
+    assert capsys.readouterr().out == (
+        f"note: data.id_column 'dock' of hires.{suffix}: 4 joined with a name that differs "
+        "only by blanks or in the form of its Unicode: 'A', 'A ', ' A', 'A\\xa0'; "
+        "'Caf\u00e9 1', 'Cafe\\u0301  1'\n"
+    )
+
+
+def test_names_that_are_padded_alike_are_not_joined(capsys):
+    content = "ts,dock,hires\n2024-05-01,A  ,1\n2024-05-01,B  ,2\n"
+    assert read(content, covariates={})["unique_id"].tolist() == ["A", "B"]
+    assert capsys.readouterr().out == ""
+
+
+def test_a_name_of_blanks_only_is_empty():
+    with pytest.raises(UserError, match=r"^data.id_column 'dock' of hires.csv: 1 row .* is empty$"):
+        read("ts,dock,hires\n2024-05-01,  ,1\n2024-05-01,B,2\n", covariates={})
+
+
 def test_without_an_id_column_all_rows_are_one_series():
     rows = read(as_csv(), series=None)
     assert rows["unique_id"].nunique() == 1
@@ -114,8 +142,8 @@ def test_blank_lines_are_not_rows_but_count_as_lines():
         (as_csv().splitlines()[0], "hires.csv", "holds no rows"),
         (table().head(0), "hires.parquet", "holds no rows"),
         (as_csv() + "2024-05-01 01:00,Quay,1,5,0,0,\n", "hires.csv", "line 5"),
-        ("ts,dock,hires,rain,event\n2024-05-01,Quay,1,5,0,0\n", "hires.csv", "more fields"),
-        (as_csv() + '"open\n', "hires.csv", "cannot be parsed"),
+        ("ts,dock,hires,rain,event\n2024-05-01,Quay,1,5,0,0\n", "hires.csv", "line 2: 6 fields"),
+        (as_csv() + '"open\n', "hires.csv", "cannot be parsed: line 5: a quote opens a text"),
         (as_csv().encode("latin-1"), "hires.csv", "is not UTF-8 at byte"),
         ("not Parquet", "hires.parquet", "cannot be parsed"),
         (json.dumps([1, 2]), "hires.jsonl", "cannot be parsed: line 1 is not a JSON object"),
@@ -153,10 +181,32 @@ def test_missing_columns_are_named_with_those_that_are_there(content):
     with pytest.raises(UserError) as error:
         read(content, covariates=covariates)
     found = ", ".join(map(repr, content.splitlines()[0].split(",")))
+    if ";" in content:
+        found += " (columns are separated by semicolons: save it with commas)"
     parameter, column = ("past_columns[1]", "sun") if "," in content else ("time_column", "ts")
     assert (
         str(error.value) == f"data.{parameter}: hires.csv has no column {column!r}; it has {found}"
     )
+
+
+def test_decimal_commas_between_semicolons_are_not_the_first_thing_to_say():
+    content = "\ufeffts;dock;hires\r\n2024-05-01;Quay;1,5\r\n2024-05-02;Quay;2,5\r\n"
+    with pytest.raises(UserError) as error:
+        read(content, covariates={})
+    assert str(error.value) == (
+        "data.time_column: hires.csv has no column 'ts'; it has 'ts;dock;hires' "
+        "(columns are separated by semicolons: save it with commas)"
+    )
+
+
+def test_a_folder_of_parts_gives_the_same_rows():
+    for place, rows in table().groupby("dock"):
+        folder = Path("hires", f"dock={place}")
+        folder.mkdir(parents=True)
+        rows.drop(columns="dock").to_parquet(folder / "part-0.parquet")
+    rows = files.read(Path("hires"), "data.source", "ts", "hires", "dock", COVARIATES)
+    found = zip(rows["unique_id"], rows["y"], rows["event"], rows["rain"], strict=True)
+    assert {*found} == {("Quay", 3, 0, 0.5), ("Quay", 0, 1, 0.25), ("Ärmel, NA", 7, 0, 0.0)}
 
 
 def test_a_repeated_column_is_rejected():

@@ -129,7 +129,7 @@ def prepare(content, name, series=None, timezone=None, gaps="error", freq="h"):
     Path(name).write_bytes(content)
     check_calendar(freq, timezone, None)
     rows = files.read(Path(name), "data.source", "ts", "hires", series, COVARIATES)
-    rows = rows.assign(ds=times.moments(rows, timezone, "data.time_column"))
+    rows = rows.assign(ds=times.moments(rows, freq, timezone, "data.time_column")[0])
     rows = rows.sort_values(["unique_id", "ds"], kind="stable", ignore_index=True)
     rows, _ = table.without_ends(rows)
     rows = checks.check_values(rows, SCHEMA, FIELDS)

@@ -34,6 +34,32 @@ def test_each_forecast_is_matched_with_its_values(name, zone):
         assert forecast.tolist() == list(range(24 * day, 24 * day + 24))
 
 
+@pytest.mark.parametrize("form", ["%Y%m%dT%HZ", "%Y-%m-%dT%H+00", "%Y-%m-%d %H:%M:%S"])
+def test_outcomes_may_be_written_in_any_iso_way(form):
+    answers, y = logged(zone="Z")
+    rows = pd.read_csv(LABELS, parse_dates=["ds"])
+    rows.assign(ds=rows["ds"].dt.strftime(form)).to_csv(LABELS, index=False)
+    assert match(answers, LABELS)[3][0] == pytest.approx(y[72:96])
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%Y%m%d", "%Y-%m-%dT00:00+09:00"])
+def test_outcomes_of_days_are_those_of_the_date_as_written(form):
+    days = pd.date_range("2024-03-01", periods=7)
+    answers = [{"answer": {"unique_id": "A", "forecast": [[str(day.date()), 1] for day in days]}}]
+    rows = pd.DataFrame({"ds": days.strftime(form), "y": range(7), "unique_id": "A "})
+    rows.to_csv(LABELS, index=False)
+    assert match(answers, LABELS)[0][0].tolist() == list(range(7))
+
+
+@pytest.mark.parametrize("value", ["", "nan", "inf"])
+def test_a_forecast_with_an_outcome_that_is_no_number_is_left_out(value):
+    answers, _ = logged()
+    rows = pd.read_csv(LABELS).astype({"y": object})
+    rows.loc[30, "y"] = value
+    rows.to_csv(LABELS, index=False)
+    assert len(match(answers, LABELS)) == 29
+
+
 def test_a_single_series_needs_no_name():
     answers, _ = logged()
     pd.read_csv(LABELS).drop(columns="unique_id").to_csv(LABELS, index=False)

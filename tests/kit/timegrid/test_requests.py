@@ -1,7 +1,7 @@
 """Series in requests: what is parsed, and what is rejected with the row and the fix."""
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -13,10 +13,13 @@ from timegrid.series import grid, series
 from portfolio_kit.timegrid.requests import (
     FutureRow,
     HistoryRow,
+    SeriesRequest,
+    check_finite,
     history_of,
     series_of,
     with_future,
 )
+from portfolio_kit.timegrid.series import Question
 
 HISTORY, FUTURE = TypeAdapter(list[HistoryRow]), TypeAdapter(list[FutureRow])
 HOUR, NEW_YORK = timedelta(hours=1), "America/New_York"
@@ -176,9 +179,8 @@ def test_where_values_are_positive_others_are_rejected(history):
 
 
 @pytest.mark.parametrize("ds", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
-def test_a_time_at_the_ends_of_the_calendar_is_rejected_too(ds, history):
-    where, _ = rejected(changed(history, 7, ds=ds))
-    assert where in ("body.history.7.ds", "body.history.8.ds")
+def test_a_time_at_the_ends_of_the_calendar_is_invalid(ds, history):
+    assert invalid(changed(history, 7, ds=ds)) == {(7, "ds")}
 
 
 def test_what_is_known_in_advance_follows_the_history(history, future):
@@ -209,13 +211,126 @@ def test_a_future_without_its_history_is_rejected(history, future):
 
 
 def test_a_future_that_the_model_does_not_use_is_rejected(history, future):
-    where, why = rejected(history, future, future_columns=[])
+    plain = [{name: row[name] for name in row if name != "event"} for row in history]
+    where, why = rejected(plain, future, future_columns=[])
     assert where == "body.future"
     assert why.startswith("must be left out")
 
 
-@pytest.mark.parametrize(("timezone", "end"), [(None, ""), ("Europe/London", "Z")])
-def test_moments_are_written_in_utc_if_the_zone_is_known(timezone, end):
-    rows = history_of(series(length=2), grid(timezone=timezone))
+def test_rows_with_and_without_an_offset_do_not_mix(history, future):
+    for changes in ({}, {"timezone": NEW_YORK}, {"offsets": True}, {"freq": "D"}):
+        mixed = [{**row, "ds": f"{row['ds']}Z"} for row in history[:7]] + history[7:]
+        where, why = rejected(mixed, **changes)
+        assert (where, why) == ("body.history.7.ds", "is without an offset, which other rows have")
+    where, _ = rejected(history, changed(future, 3, ds=f"{future[3]['ds']}Z"))
+    assert where == "body.future.0.ds"
+
+
+def test_an_offset_that_the_models_data_do_not_have_is_rejected(history):
+    east = [{**row, "ds": f"{row['ds']}+09:00"} for row in history]
+    where, why = rejected(east)
+    assert where == "body.history.0.ds"
+    assert why == "has an offset, which times of the model's data do not have; leave it out"
+    nine = np.timedelta64(9, "h")
+    for changes in ({"timezone": NEW_YORK}, {"offsets": True}):
+        assert parsed(east, **changes)[0].start == parsed(history)[0].start - nine
+
+
+def test_a_missing_offset_that_the_models_data_have_is_rejected(history):
+    where, why = rejected(history, offsets=True)
+    assert where == "body.history.0.ds"
+    assert why == "has no offset, which times of the model's data have; add one, such as Z"
+    again = history_of(series(length=AT_LEAST), grid(offsets=True))
+    assert parsed(again, offsets=True)[0].start == parsed(history)[0].start
+
+
+DAYS = [str(date(2024, 1, 31) + timedelta(days=number)) for number in range(AT_LEAST + AHEAD)]
+
+
+@pytest.mark.parametrize("timezone", [None, "Asia/Tokyo", NEW_YORK])
+@pytest.mark.parametrize(
+    "form", ["{}", "{}T00:00:00", "{}T00:00Z", "{}T00+09", "{} 00:00:00-05:00"]
+)
+def test_whole_days_are_the_dates_as_written(form, timezone):
+    """New York's clocks change on 10 March, within the history."""
+    rows = [{"ds": form.format(day), "y": 1, "rain": 0, "event": 0} for day in DAYS]
+    shape = {"freq": "D", "timezone": timezone}
+    [found] = parsed(rows[:AT_LEAST], rows[AT_LEAST:], **shape)
+    assert found.start == np.datetime64(DAYS[0], "s")
+    assert len(found.future) == len(DAYS)
+    assert [row["ds"] for row in history_of(found, grid(**shape))] == DAYS[:AT_LEAST]
+
+
+def test_days_may_be_written_in_utc_if_the_zone_is_known():
+    utc = [
+        datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(NEW_YORK)).astimezone(UTC)
+        for day in DAYS
+    ]
+    rows = [{"ds": one.isoformat(), "y": 1, "rain": 0, "event": 0} for one in utc]
+    [found] = parsed(rows[:AT_LEAST], rows[AT_LEAST:], freq="D", timezone=NEW_YORK)
+    assert found.start == np.datetime64(DAYS[0], "s")
+    where, why = rejected(rows[:AT_LEAST], freq="D")
+    assert where == "body.history.0.ds"
+    assert why.startswith("is not at midnight, so the day is unclear; write plain dates, or set")
+
+
+@pytest.mark.parametrize("part", ["history", "future"])
+def test_an_unknown_key_of_a_row_is_rejected(part, history, future):
+    rows = {"history": history, "future": future}
+    rows[part] = changed(rows[part], 3, rian=1)
+    where, why = rejected(rows["history"], rows["future"])
+    assert where == f"body.{part}.3"
+    assert why == "has the unknown key 'rian'; this model takes ds, event, rain, unique_id, y"
+
+
+def test_names_of_series_are_those_of_files(history):
+    rows = [{**row, "unique_id": "Cafe\u0301 "} for row in history]
+    rows += [{**row, "unique_id": "\u00a0B  1"} for row in history]
+    assert [one.name for one in parsed(rows)] == ["Caf\u00e9", "B 1"]
+
+
+def test_a_request_asks_for_all_stored_series_or_one_or_its_own(history):
+    stored = {name: series(name, 60) for name in ("Quay", "Pier 1")}
+
+    def asked(**body):
+        return SeriesRequest(**body).series(stored, grid(), AT_LEAST, positive=False)
+
+    assert asked() == [stored["Quay"], stored["Pier 1"]]
+    assert asked(unique_id=" Pier  1") == [stored["Pier 1"]]
+    assert [one.name for one in asked(history=history)] == ["y"]
+    for body, reason in (
+        ({"unique_id": "pier"}, "no series 'pier' is stored; there are 'Quay', 'Pier 1'"),
+        ({"unique_id": ""}, "no series '' is stored; there are 'Quay', 'Pier 1'"),
+        ({"unique_id": "Quay", "history": history}, "asks for a stored series; leave it or the"),
+    ):
+        with pytest.raises(HTTPException) as error:
+            asked(**body)
+        [problem] = error.value.detail
+        assert (error.value.status_code, problem["loc"]) == (422, ["body", "unique_id"])
+        assert problem["msg"].startswith(reason)
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        SeriesRequest(unique_ids="Quay")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_forecast_that_is_not_finite_is_an_error(value):
+    questions = [Question(series(name), 2, 12) for name in ("Quay", "Pier")]
+    answers = [np.ones((2, 5)), np.ones((2, 5))]
+    check_finite(questions, answers)
+    answers[1][1, 3] = value
+    with pytest.raises(HTTPException) as error:
+        check_finite(questions, answers)
+    [problem] = error.value.detail
+    assert (error.value.status_code, problem["loc"]) == (422, ["body", "history"])
+    assert problem["msg"].startswith("series 'Pier' has values that the model cannot compute")
+
+
+@pytest.mark.parametrize(
+    ("changes", "end"),
+    [({}, ""), ({"timezone": "Europe/London"}, "Z"), ({"offsets": True}, "Z")],
+    ids=["as given", "zone", "offsets"],
+)
+def test_moments_are_written_in_utc_if_the_zone_is_known(changes, end):
+    rows = history_of(series(length=2), grid(**changes))
     assert [row["ds"] for row in rows] == [f"2024-03-01T0{hour}:00:00{end}" for hour in range(2)]
     assert list(rows[0]) == ["ds", "y", "rain", "event"]

@@ -22,15 +22,27 @@ REPORTS = Path("reports")
 METRICS = REPORTS / "metrics.json"
 
 MANIFEST = "manifest.json"
+# What Windows and macOS add to folders; other hidden names begin with a point.
+ADDED = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r")
 R = TypeVar("R", bound=Listed)
 M = TypeVar("M", bound=Metrics)
 
 
+def is_hidden(name: str) -> bool:
+    """Tell whether a relative path is hidden, or is something that an operating system adds."""
+    parts = name.lower().split("/")
+    return any(part.startswith(".") or part in ADDED for part in parts)
+
+
 def sha256(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of a file, or of a folder's file names and contents."""
+    """Return the hexadecimal SHA-256 of a file, or of a folder's file names and contents.
+
+    Hidden files, such as .DS_Store, do not count.
+    """
     if path.is_dir():
         files = sorted(f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file())
-        listing = "".join(f"{sha256(path / name)}  {name}\n" for name in files)
+        names = (name for name in files if not is_hidden(name))
+        listing = "".join(f"{sha256(path / name)}  {name}\n" for name in names)
         return hashlib.sha256(listing.encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

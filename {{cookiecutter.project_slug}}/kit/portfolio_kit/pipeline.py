@@ -1,9 +1,11 @@
 """Runs the stages of `dvc.yaml` and records the parameters that it compares."""
 
+import logging
 import os
-import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,12 +17,40 @@ RECORD = Path(".params.yaml")
 
 
 def reproduce(package: str, overrides: list[str]) -> None:
-    """Run what is out of date; overrides reach each stage as environment variables."""
+    """Run what is out of date, as `dvc repro` does, with or without a git repository.
+
+    Overrides reach each stage as environment variables.
+    """
     # `python` in dvc.yaml means this interpreter, whether or not its environment is activated.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    environment = {**os.environ, "PATH": path, **config.as_environment(package, overrides)}
-    if subprocess.run([sys.executable, "-m", "dvc", "repro"], env=environment).returncode:
-        raise UserError("the pipeline stopped; the lines above name the stage and the reason")
+    os.environ.update({"PATH": path, **config.as_environment(package, overrides)})
+    # Only the pipeline needs DVC, which takes a second to import.
+    from dvc.repo import Repo
+
+    try:
+        with Repo(scm=_repository()) as repo:
+            # The stage `params` always runs: DVC compares what it writes.
+            has_run = {stage.addressing for stage in repo.reproduce()} - {"params"}
+            has_remote = repo.config["remote"]
+    except Exception as error:  # DVC's, and those of the libraries that it uses
+        logging.getLogger("dvc").exception("")  # in DVC's own format, which has no traceback
+        line = "the pipeline stopped; the lines above name the stage and the reason"
+        raise UserError(line) from error
+    if not has_run:
+        print("Everything is up to date.")
+    elif has_remote:
+        print("`dvc push` sends data and model to the remote storage.")
+
+
+def _repository() -> Any:
+    """Return DVC's view of the git repository, if there is one that has a place for this folder."""
+    from dvc.scm import SCM, SCMError
+
+    with suppress(SCMError):
+        repository = SCM(os.curdir)
+        if not repository.is_ignored(os.path.realpath("dvc.yaml")):
+            return repository
+    return SCM(os.curdir, no_scm=True)
 
 
 def record(params: Settings) -> None:

@@ -27,6 +27,8 @@ class Dataset(Listed):
     seed: int
     rows: dict[str, int]  # by split
     dropped: dict[str, int]  # by reason
+    test_source: str | None = None  # an official test file, used as it is
+    test_sha256: str | None = None
 
 
 class Manifest(Listed):
@@ -61,6 +63,8 @@ class Evaluated(Record):
 
     sha256: str
     rows: dict[str, int]
+    test_source: str | None = None  # None if the test set was split from the source
+    test_sha256: str | None = None
 
 
 class Metrics(Record):
@@ -84,7 +88,7 @@ class Metrics(Record):
         return cls(
             project_type=manifest.project_type,
             model_version=manifest.version,
-            data=Evaluated(sha256=dataset.sha256, rows=dataset.rows),
+            data=Evaluated(**{name: getattr(dataset, name) for name in Evaluated.model_fields}),
             train_seconds=manifest.train_seconds,
             peak_memory_mb=manifest.peak_memory_mb,
             **scores,

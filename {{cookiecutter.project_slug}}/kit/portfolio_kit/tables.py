@@ -1,8 +1,8 @@
 """Reads rows from CSV, JSON Lines or Parquet, and knows the line of each."""
 
-import csv
 import itertools
 import json
+import os
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,13 +10,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from . import artifacts, headers, sources
 from .errors import UserError
 
 PART = 50_000  # records converted to a table at a time
 MAX_ROWS_PER_BYTE = 10  # of a Parquet file; more means one value repeated
 EXAMPLES = 3
+HEADERS = {".csv": headers.csv_columns, ".parquet": headers.parquet_columns}
 
 
 class Rows(NamedTuple):
@@ -30,6 +34,27 @@ class Rows(NamedTuple):
 Parser = Callable[[Path, list[str]], Rows]
 
 
+def fetch(source: str, pin: str | None, field: str) -> tuple[Path, str]:
+    """Return the local path of a data file, or of a folder of Parquet parts, and its SHA-256.
+
+    Prints the hash if there is no pin. Raises `UserError`, as `sources.fetch` does.
+    """
+    path, is_local = Path(os.path.expanduser(source)), "://" not in source
+    if is_local and os.path.isdir(path):  # false for strings that cannot be a path
+        try:
+            headers.parquet_parts(path)
+        except ValueError as error:  # before all that is in some folder is read for its hash
+            raise UserError(f"{field}: {source} is a folder; {error}") from None
+        sources.check(path, pin, f"{field}: {source}")
+    else:
+        path = sources.fetch(source, pin, artifacts.RAW, field)
+    sha256 = artifacts.sha256(path)
+    if pin is None:
+        again = "" if is_local else " (delete it to fetch it again)"
+        print(f"{field} is not pinned; {path} has sha256 {sha256}{again}")
+    return path, sha256
+
+
 def read(
     path: Path, wanted: Mapping[str, str], source: str, parsers: Mapping[str, Parser] | None = None
 ) -> Rows:
@@ -39,11 +64,16 @@ def read(
     parameter (or `source`), for a file that is empty or cannot be parsed and for missing columns.
     """
     known = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet, **(parsers or {})}
-    parse = known.get(path.suffix.lower())
+    suffix = ".parquet" if path.is_dir() else path.suffix.lower()
+    parse = known.get(suffix)
     if parse is None:
         raise UserError(f"{source}: {path.name}: use a .csv, .jsonl or .parquet file")
     try:
+        if suffix in HEADERS:  # it may explain whatever is wrong with the rows
+            _check(HEADERS[suffix](path), wanted, path)
         rows = parse(path, [*wanted.values()])
+    except UserError:
+        raise
     except UnicodeDecodeError:
         place = _first_bad_byte(path)
         raise UserError(
@@ -54,12 +84,20 @@ def read(
         raise UserError(f"{source}: {path.name} cannot be parsed: {reason:.300}") from error
     if not len(rows.lines):
         raise UserError(f"{source}: {path.name} holds no rows")
-    for field, column in wanted.items():
-        if (count := rows.columns.count(column)) != 1:
-            found = ", ".join(map(repr, rows.columns))
-            many = f"{count} columns" if count else "no column"
-            raise UserError(f"{field}: {path.name} has {many} {column!r}; it has {found:.300}")
+    _check(rows.columns, wanted, path)
     return rows
+
+
+def _check(columns: list[str], wanted: Mapping[str, str], path: Path) -> None:
+    """Raise `UserError` unless a file has each wanted column once."""
+    for field, column in wanted.items():
+        if (count := columns.count(column)) != 1:
+            found = ", ".join(map(repr, columns))
+            many = f"{count} columns" if count else "no column"
+            advice = "" if count else headers.advice(path, [*wanted.values()], column)
+            raise UserError(
+                f"{field}: {path.name} has {many} {column!r}; it has {found:.300}{advice}"
+            )
 
 
 def describe(bad: pd.DataFrame, column: str) -> str:
@@ -73,6 +111,15 @@ def describe(bad: pd.DataFrame, column: str) -> str:
     return f"{len(bad)} row{'s' * (len(bad) > 1)} ({shown}{more}) {'are' if len(bad) > 1 else 'is'}"
 
 
+def text_faults(values: pd.Series) -> Iterator[tuple[str, pd.Series]]:
+    """Yield what can be wrong with a text, and which values have that fault: bool (rows,)."""
+    text, is_missing = values.map(str), values.isna()
+    yield "missing", is_missing
+    yield "not text", ~is_missing & ~values.map(lambda value: isinstance(value, str))
+    yield "empty", text.str.strip() == ""
+    yield "not valid Unicode", text.str.contains(r"[\ud800-\udfff]")  # half a surrogate pair
+
+
 def _first_bad_byte(path: Path) -> int | None:
     try:
         path.read_bytes().decode()
@@ -82,28 +129,12 @@ def _first_bad_byte(path: Path) -> int | None:
 
 
 def _csv(path: Path, wanted: list[str]) -> Rows:
-    csv.field_size_limit(2**31 - 1)  # the default rejects long texts
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        header = next(reader, None)
-        if header is None:
-            raise ValueError("it is empty")
-        kept = [name for name in wanted if name in header]
-        places = [header.index(name) for name in kept]
-
-        def records() -> Iterator[tuple[int, list[str]]]:
-            start = reader.line_num + 1
-            for fields in reader:
-                if fields and len(fields) != len(header):
-                    raise ValueError(
-                        f"line {start}: {len(fields)} fields instead of {len(header)}; put commas "
-                        "between fields, and quotes around a text that contains a comma"
-                    )
-                if fields:
-                    yield start, [fields[place] for place in places]
-                start = reader.line_num + 1
-
-        return Rows(header, *_gather(records(), kept))
+    header = headers.csv_columns(path)
+    places = [header.index(name) for name in wanted]
+    selected = (
+        (line, [fields[place] for place in places]) for line, fields in headers.csv_rows(path)
+    )
+    return Rows(header, *_gather(selected, wanted))
 
 
 def _jsonl(path: Path, wanted: list[str]) -> Rows:
@@ -129,15 +160,24 @@ def _jsonl(path: Path, wanted: list[str]) -> Rows:
 
 
 def _parquet(path: Path, wanted: list[str]) -> Rows:
-    file = pq.ParquetFile(path)
-    # A repeated value takes no room in the file, but it does in memory.
-    if file.metadata.num_rows > MAX_ROWS_PER_BYTE * path.stat().st_size:
-        raise ValueError(f"{file.metadata.num_rows:,} rows in so few bytes repeat each other")
-    columns = file.schema_arrow.names
-    kept = [name for name in wanted if columns.count(name) == 1]
+    parts = headers.parquet_parts(path)
+    for part in parts:
+        rows = pq.read_metadata(part).num_rows
+        # A repeated value takes no room in the file, but it does in memory.
+        if rows > MAX_ROWS_PER_BYTE * part.stat().st_size:
+            raise ValueError(f"{rows:,} rows in so few bytes repeat each other")
+    columns, folders = headers.parquet_schemas(path)
+    kept = [columns.field(name) for name in wanted if name in columns.names]
+    table = ds.dataset(
+        [part.as_posix() for part in parts],
+        schema=pa.schema([*kept, *folders]),
+        format="parquet",
+        partitioning=ds.partitioning(folders, flavor="hive"),
+        partition_base_dir=path.as_posix(),
+    ).to_table(columns=wanted)
     # Without pandas' metadata, an index is a column like any other.
-    table = pq.read_table(path, columns=kept).to_pandas(ignore_metadata=True)
-    return Rows(columns, table, range(1, len(table) + 1))
+    rows = table.to_pandas(ignore_metadata=True)
+    return Rows([*columns.names, *folders.names], rows, range(1, len(rows) + 1))
 
 
 def _gather(

@@ -1,27 +1,25 @@
-"""Reads a folder in the BEIR layout: corpus.jsonl, queries.jsonl, qrels/*.tsv."""
+"""Reads a folder in the BEIR layout: corpus.jsonl, queries.jsonl, and judgements."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from ..errors import UserError
+from . import qrels
 from .documents import Document, Documents
 from .faults import Faults
+from .lines import FIELD, records
 
-FIELD = "data.source"
 CORPUS, QUERIES = "corpus.jsonl", "queries.jsonl"
-QRELS = {"train": "qrels/train.tsv", "valid": "qrels/dev.tsv", "test": "qrels/test.tsv"}
-HEADER = ["query-id", "corpus-id", "score"]
 MAX_ID = 200  # characters of a document's id
 
 
 def documents(folder: Path, faults: Faults) -> Iterator[tuple[int, Document]]:
     """Yield the valid documents, one at a time, with their lines; note others in `faults`."""
-    for line, record in _records(folder / CORPUS):
+    for line, record in records(folder / CORPUS):
         document_id = record.get("_id")
         title, text = record.get("title") or "", record.get("text") or ""
         metadata = record.get("metadata")
@@ -44,7 +42,7 @@ def queries(folder: Path) -> pd.DataFrame:
     """Return the columns query_id and query; raises `UserError` if some are invalid."""
     faults, rows = Faults(f"{FIELD}: {QUERIES}"), []
     if (folder / QUERIES).is_file():
-        for line, record in _records(folder / QUERIES):
+        for line, record in records(folder / QUERIES):
             query_id, query = record.get("_id"), record.get("text")
             if not isinstance(query_id, str | int) or not isinstance(query, str):
                 faults.add('"_id" or "text" is missing or not text', line, query_id)
@@ -58,42 +56,46 @@ def queries(folder: Path) -> pd.DataFrame:
     return table[["query_id", "query"]]
 
 
-def judgements(folder: Path, split: str) -> pd.DataFrame:
-    """Return the columns line, query_id, document_id and relevance of a split.
+class Judged(NamedTuple):
+    """The judged queries of a source."""
 
-    Without a file there are no rows. Raises `UserError` if some lines are invalid.
-    """
-    path, rows = folder / QRELS[split], []
-    faults = Faults(f"{FIELD}: {QRELS[split]}")
-    if path.is_file():
-        with _read(path) as file:
-            for line, text in enumerate(file, start=1):
-                fields = text.rstrip("\r\n").split("\t")
-                if fields == HEADER or fields == [""]:
-                    continue
-                if len(fields) != len(HEADER) or not fields[2].strip().isdecimal():
-                    reason = "not a query-id, a corpus-id and a whole score, with tabs between"
-                    faults.add(reason, line, text)
-                else:
-                    rows.append((line, fields[0], fields[1], int(fields[2])))
-    faults.raise_any()
-    return pd.DataFrame(rows, columns=["line", "query_id", "document_id", "relevance"])
+    splits: dict[str, pd.DataFrame]  # query_id, query, document_id and relevance
+    files: dict[str, str]  # by split, of those that have one
+    of_empty_documents: int  # judgements that were left out
 
 
-def judged_queries(folder: Path, stored: Documents) -> dict[str, pd.DataFrame]:
-    """Return query_id, query, document_id and relevance of each split.
+def judged_queries(folder: Path, stored: Documents, empty: Iterable[str] = ()) -> Judged:
+    """Return the judged queries of each split; `empty` are ids of documents that were left out.
 
     Of a repeated judgement the highest relevance counts. Raises `UserError` for what is invalid,
-    and for judgements of unknown queries or documents.
+    for judgements of unknown queries or documents, and if there are queries, none of them judged.
     """
-    known, splits = queries(folder), {}
-    for name in QRELS:
-        judged = judgements(folder, name)
-        check_references(judged, known, stored, f"{FIELD}: {QRELS[name]}")
-        judged = judged.sort_values("relevance", kind="stable", ascending=False)
-        judged = judged.drop_duplicates(["query_id", "document_id"]).sort_index()
-        splits[name] = judged.merge(known, on="query_id")
-    return splits
+    known, files, empty = queries(folder), qrels.find(folder), set(empty)
+    every = {split: qrels.read(folder, files.get(split)) for split in qrels.SPLITS}
+    splits, dropped = {}, 0
+    for split, judged in every.items():
+        where = f"{FIELD}: {files.get(split)}"
+        filled = without_empty(judged, empty, where)
+        dropped += len(judged) - len(filled)
+        check_references(filled, known, stored, where)
+        filled = filled.sort_values("relevance", kind="stable", ascending=False)
+        filled = filled.drop_duplicates(["query_id", "document_id"]).sort_index()
+        splits[split] = filled.merge(known, on="query_id")
+    check_coverage(known, every, files)
+    return Judged(splits, files, dropped)
+
+
+def without_empty(judged: pd.DataFrame, empty: set[str], where: str) -> pd.DataFrame:
+    """Leave out judgements of empty documents, and report them."""
+    is_empty = judged["document_id"].isin(empty)
+    filled, faults = judged[~is_empty], Faults(f"note: {where}")
+    faults.add_rows("names an empty document", judged[is_empty], "document_id")
+    lost = len(set(judged["query_id"]) - set(filled["query_id"]))
+    noun = "query" if lost == 1 else "queries"
+    more = f", and {lost:,} {noun} with no other judgement" if lost else ""
+    for line in faults.lines():
+        print(f"{line}; left out{more}")
+    return filled
 
 
 def check_references(
@@ -109,29 +111,23 @@ def check_references(
     faults.raise_any()
 
 
-def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with _read(path) as file:
-        for line, text in enumerate(file, start=1):
-            if not text.strip():
-                continue
-            try:
-                record = json.loads(text, parse_constant=lambda name: None)  # NaN is not JSON
-            except (ValueError, RecursionError) as error:
-                raise UserError(f"{FIELD}: {path.name} line {line} is not JSON: {error}") from None
-            if not isinstance(record, dict):
-                raise UserError(f"{FIELD}: {path.name} line {line} is not a JSON object")
-            yield line, record
-
-
-@contextmanager
-def _read(path: Path) -> Iterator[IO[str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="\n") as file:
-            yield file
-    except UnicodeDecodeError as error:
+def check_coverage(
+    known: pd.DataFrame, splits: dict[str, pd.DataFrame], files: dict[str, str]
+) -> None:
+    """Report queries that no file judges; raise `UserError` if that is all of them."""
+    judged = {one for part in splits.values() for one in part["query_id"]}
+    missing = [one for one in known["query_id"] if one not in judged]
+    if len(missing) == len(known) > 0:
+        found = f"only {', '.join(files.values())}" if files else "no such file"
         raise UserError(
-            f"{FIELD}: {path.name} is not UTF-8 ({error.reason}); save it as UTF-8"
-        ) from None
+            f"{FIELD}: nothing judges the queries in {QUERIES} ({found} was found); add "
+            f"qrels/test.tsv with query-id, corpus-id and score, or remove {QUERIES} to search "
+            "without measuring"
+        )
+    if missing:
+        of_all = f"{len(missing):,} of {len(known):,} queries in {QUERIES}"
+        shown = ", ".join(map(repr, missing[:3]))
+        print(f"note: {FIELD}: no file judges {of_all} ({shown}); left out")
 
 
 def _is_unicode(*values: Any) -> bool:

@@ -16,7 +16,7 @@ from .changes import Changes
 from .documents import Document, Documents
 from .index import open_index
 from .journal import Change, Journal
-from .ranking import NOTHING, Ranking, best, reciprocal_rank
+from .ranking import NOTHING, Ranking, best, fuse
 from .records import Manifest
 from .settings import Mode, Serving
 from .vectors import Embed, Vectors
@@ -86,7 +86,7 @@ class Collection:
             rankings.append(self._merged(stored, with_words, depth))
         numbers, scores = rankings[0]
         if len(rankings) > 1:
-            numbers, scores = reciprocal_rank([numbers for numbers, _ in rankings], count)
+            numbers, scores = fuse(*rankings, depth)
         rows = len(self.documents)
         return [
             Hit(self.documents.at(number) if number < rows else changed[number - rows], score)

@@ -10,21 +10,21 @@ from tqdm import tqdm
 from ..errors import UserError
 from ..text import near_duplicates
 from . import documents
-from .beir import FIELD
 from .documents import Document, Documents
 from .faults import Faults
+from .lines import FIELD
 
 COMPARED = 1_000  # characters of a document that are compared with others
 
 
-def store(path: Path, found: Iterable[tuple[int, Document]], faults: Faults) -> int:
-    """Write the documents, each given with its line; return how many were empty and left out.
+def store(path: Path, found: Iterable[tuple[int, Document]], faults: Faults) -> list[str]:
+    """Write the documents, each given with its line; return the ids of empty ones, left out.
 
     Holds one document at a time. Raises `UserError` for everything in `faults`, for a repeated id,
     and if no document has any text.
     """
     count, line = 0, 0
-    empty: list[int] = []  # lines
+    empty: list[tuple[int, str]] = []  # lines and ids
 
     def filled() -> Iterator[Document]:
         nonlocal count, line
@@ -33,7 +33,7 @@ def store(path: Path, found: Iterable[tuple[int, Document]], faults: Faults) -> 
             if f"{document.title}{document.text}".strip():
                 yield document
             else:
-                empty.append(line)
+                empty.append((line, document.id))
 
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -42,14 +42,14 @@ def store(path: Path, found: Iterable[tuple[int, Document]], faults: Faults) -> 
         faults.add("repeats an id", line, str(error))
     faults.raise_any()
     if empty:
-        lines = ", ".join(map(str, empty[:3]))
+        lines = ", ".join(str(line) for line, _ in empty[:3])
         print(
             f"note: {FIELD}: {len(empty):,} of {count:,} documents are empty (lines {lines}); "
             "left out"
         )
     if not stored:
         raise UserError(f"{FIELD}: no document has any text")
-    return len(empty)
+    return [document_id for _, document_id in empty]
 
 
 def count_near_duplicates(stored: Documents, similarity: float) -> int:

@@ -29,7 +29,11 @@ class Faults:
     def raise_any(self) -> None:
         """Raise one `UserError` with a line per kind, if anything was noted."""
         if self._found:
-            raise UserError("\n".join(map(self._describe, self._found)))
+            raise UserError("\n".join(self.lines()))
+
+    def lines(self) -> list[str]:
+        """Return a line per kind."""
+        return [self._describe(reason) for reason in self._found]
 
     def _describe(self, reason: str) -> str:
         count, examples = self._found[reason]

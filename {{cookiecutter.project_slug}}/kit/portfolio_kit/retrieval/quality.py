@@ -24,7 +24,8 @@ def measure(
     """Return recall@10 and median time of the served index, of exact search, and of a graph.
 
     queries: vectors (queries, dimensions); None measures with some of the passages. If the served
-    index is exact, the curve is that of a graph built for the purpose in a temporary folder.
+    index is exact, it has no recall, since there is nothing else to compare it with; the curve is
+    that of a graph built for the purpose in a temporary folder.
     """
     vectors, record = collection.vectors, collection.manifest.index
     if queries is None:
@@ -33,20 +34,20 @@ def measure(
         queries = vectors.passages[np.sort(rows)].astype(np.float32)
     queries = queries[:MAX_QUERIES]
     truth, exact_ms = search(Exact(vectors), queries)
-    found, served_ms = search(collection.index, queries)
-    # Also where serve.exact overrides the index that was built.
-    kind = "exact" if isinstance(collection.index, Exact) else record.kind
-    points: list[Point] = []
-    if kind == "hnsw":
-        points = list(curve(vectors, collection.folder / GRAPH, queries, truth))
-    elif kind == "exact":
+    passages = len(vectors.passages)
+    if isinstance(collection.index, Exact):  # also where serve.exact overrides what was built
         with tempfile.TemporaryDirectory() as temporary:
             path = Path(temporary) / GRAPH
             graph.write(vectors, path, record.settings, threads)
             points = list(curve(vectors, path, queries, truth))
+        return IndexQuality(kind="exact", passages=passages, exact_p50_ms=exact_ms, curve=points)
+    found, served_ms = search(collection.index, queries)
+    points = []
+    if record.kind == "hnsw":
+        points = list(curve(vectors, collection.folder / GRAPH, queries, truth))
     return IndexQuality(
-        kind=kind,
-        passages=len(vectors.passages),
+        kind=record.kind,
+        passages=passages,
         recall_at_10=recall(found, truth),
         p50_ms=served_ms,
         exact_p50_ms=exact_ms,

@@ -44,7 +44,7 @@ class IndexQuality(Record):
 
     kind: Literal["exact", "hnsw", "qdrant"]
     passages: int
-    recall_at_10: float
-    p50_ms: float
+    recall_at_10: float | None = None  # None: the index is exact
+    p50_ms: float | None = None
     exact_p50_ms: float
     curve: list[Point]

@@ -1,12 +1,17 @@
 """How good rankings are, query by query."""
 
+import functools
+
 import ir_measures
 import numpy as np
 import pandas as pd
 from ir_measures import RR, Measure, R, nDCG
 
-from .collection import Collection
-from .settings import MODES, Mode
+from .documents import Documents
+from .ranking import fuse
+from .settings import MODES, EncoderName, Mode
+from .vectors import Nearest
+from .words import Words
 
 DEPTH = 100  # documents of a ranking that are looked at
 # A document's gain is its relevance; for the other measures all above zero are relevant.
@@ -25,18 +30,31 @@ def queries_of(judged: pd.DataFrame) -> dict[str, str]:
 
 
 def rank(
-    collection: Collection, queries: dict[str, str], vectors: np.ndarray
+    index: Nearest, words: Words, documents: Documents, queries: dict[str, str], vectors: np.ndarray
 ) -> dict[Mode, Rankings]:
-    """Return the first `DEPTH` documents for each query, searched in each mode.
+    """Return the first `DEPTH` documents for each query in each mode, as a `Collection` finds them.
 
     vectors: of the queries, float32 (queries, dimensions).
     """
+    named = functools.cache(lambda row: documents.at(row).id)
     rankings: dict[Mode, Rankings] = {mode: {} for mode in MODES}
-    for mode, found in rankings.items():
-        for (query_id, query), vector in zip(queries.items(), vectors, strict=True):
-            hits = collection.search(query, vector, DEPTH, mode)
-            found[query_id] = [hit.document.id for hit in hits]
+    for (query_id, query), vector in zip(queries.items(), vectors, strict=True):
+        dense = index.search(vector, DEPTH)
+        bm25 = words.search(words.tokens.split(query), DEPTH)
+        hybrid = fuse(dense, bm25, DEPTH)
+        for mode, (rows, _) in zip(MODES, (dense, bm25, hybrid), strict=True):
+            rankings[mode][query_id] = [named(row) for row in rows.tolist()]
     return rankings
+
+
+def choose(scores: dict[EncoderName, dict[Mode, float]]) -> tuple[EncoderName, Mode]:
+    """Return the encoder and mode with the highest score; the first of several equal ones.
+
+    BM25 scores the same with either encoder: then the one that is better at dense search is taken,
+    which finds similar documents.
+    """
+    pairs = [(encoder, mode) for encoder in scores for mode in MODES]
+    return max(pairs, key=lambda pair: (scores[pair[0]][pair[1]], scores[pair[0]]["dense"]))
 
 
 def by_query(judged: pd.DataFrame, rankings: Rankings) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from ..config import MOST, Place, Section, Serve
 
 Mode = Literal["dense", "bm25", "hybrid"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+EncoderName = Literal["fine_tuned", "pretrained"]
 # Languages with both a stemmer and a list of stop words.
 Language = Literal[
     "english",

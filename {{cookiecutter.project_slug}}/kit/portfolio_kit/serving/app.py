@@ -133,7 +133,10 @@ async def _load(
 
 async def _invalid(request: Request, error: Any) -> JSONResponse:
     # The input is not echoed: it may be large, private, or not valid JSON (NaN).
-    problems = [{"loc": list(map(str, p["loc"])), "msg": p["msg"]} for p in error.errors()]
+    # Nor is an unknown key of any length.
+    problems = [
+        {"loc": [f"{part!s:.80}" for part in p["loc"]], "msg": p["msg"]} for p in error.errors()
+    ]
     return _reject(request, problems, 422)
 
 

@@ -5,9 +5,20 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Request
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, Field
 
 from . import queue
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("the text is blank")
+    return text
+
+
+# For the documentation, the schema has a pattern, too; what it calls a blank differs in places.
+VISIBLE = Field(min_length=1, json_schema_extra={"pattern": r"\S"})
+NotBlank = Annotated[str, VISIBLE, AfterValidator(_not_blank)]
 
 
 async def loaded(request: Request) -> Any:

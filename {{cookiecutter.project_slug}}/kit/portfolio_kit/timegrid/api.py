@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from ..serving.dependencies import REJECTIONS, Rejection, Responses, loaded
 from .grid import Grid
 from .requests import history_of
-from .series import Series
+from .series import Series, name_of
 
 UNKNOWN: Responses = {404: {"model": Rejection, "description": "There is no such series"}}
 
@@ -47,7 +47,8 @@ async def history(
     steps: Annotated[int, Query(ge=0)] = 0,
 ) -> HistoryResponse:
     """Return the end of a stored series (by default the first), as `POST /forecast` takes it."""
-    series, grid = model.stored.get(unique_id or next(iter(model.stored))), model.shape
+    name = name_of(unique_id) if unique_id else next(iter(model.stored))
+    series, grid = model.stored.get(name), model.shape
     if series is None:
         known = ", ".join(list(model.stored)[:5])
         raise HTTPException(404, f"There is no series {unique_id!r:.40}; there are {known}.")

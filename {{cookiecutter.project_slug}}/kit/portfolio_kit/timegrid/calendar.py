@@ -39,16 +39,11 @@ def public_holidays(place: str) -> holidays.HolidayBase:
 
 def check_calendar(freq: str, timezone: str | None, place: str | None) -> None:
     """Raise `UserError` for an unknown frequency, time zone or place of holidays."""
-    step = parse_freq(freq)
+    parse_freq(freq)
     if place is not None:
         public_holidays(place)
     if timezone is not None:
         time_zone(timezone)
-        if step % DAY == 0:
-            raise UserError(
-                f"data.timezone: local days have 23 to 25 hours, but steps of {freq!r} are all the "
-                "same; set it to null, which takes days as they are"
-            )
 
 
 @dataclass(frozen=True)
@@ -100,7 +95,7 @@ class Calendar:
 
     def local(self, moments: np.ndarray) -> np.ndarray:
         """Return the wall-clock time of moments, datetime64[s]."""
-        if self.timezone is None:
+        if self.timezone is None or self.timezone == "UTC":
             return moments
         hours, places = np.unique(moments.astype("datetime64[h]"), return_inverse=True)
         zone = time_zone(self.timezone)

@@ -1,6 +1,7 @@
 """The checks of series in a table: numbers, a regular grid, gaps."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,10 @@ import pandas as pd
 import pandera.pandas as pa
 
 from ..errors import UserError
-from .frequency import HOUR, freq_of, parse_freq
+from .frequency import HOUR, freq_of, is_daily, parse_freq
+from .series import LARGEST
 
+DURATION = r"([+-]?\d+ days?,? )?[+-]?\d+:\d\d:\d\d(\.\d+)?|-?P[\dYMWDTHMS.]+"
 EXAMPLES = 3
 MAX_STEPS_PER_ROW = 10  # of a series: more would be an error in a time, and fill the memory
 
@@ -38,9 +41,15 @@ def check_values(
     numbers = pd.DataFrame({name: _numbers(rows[name]) for name in fields})
     text = numbers.isna() & rows[list(fields)].notna()
     problems = [
-        f"{fields[name]}: {describe(rows[text[name]], name)} not numeric"
+        f"{fields[name]}: {describe(rows[text[name]], name)} {_not_numeric(rows[name][text[name]])}"
         for name in fields
         if text[name].any()
+    ]
+    large = (numbers.abs() >= LARGEST) & ~np.isinf(numbers)
+    problems += [
+        f"{fields[name]}: {describe(rows[large[name]], name)} not below {LARGEST:g}"
+        for name in fields
+        if large[name].any()
     ]
     try:
         schema.validate(numbers.mask(text, 1.0), lazy=True)
@@ -65,7 +74,9 @@ def check_times(
     missing = rows["ds"].isna()
     if missing.any():
         raise UserError(f"{field}: {describe(rows[missing], 'ds')} missing")
-    zone = "" if timezone else "; if times are local with daylight saving, set data.timezone"
+    zone = "; if times are local with daylight saving, set data.timezone"
+    if timezone or is_daily(freq):
+        zone = ""
     repeated = rows.duplicated(["unique_id", "ds"])
     if repeated.any():
         many = "; if there are several series, set data.id_column" if is_single else ""
@@ -79,7 +90,9 @@ def check_times(
     by_series = phase.groupby(rows["unique_id"], sort=False)
     if (phase != by_series.transform("first")).any():
         off = phase != by_series.transform(lambda values: values.mode()[0])
-        if timezone and step > HOUR:
+        if is_daily(freq):
+            zone = "; write plain dates, or offsets and in data.timezone the zone of the days"
+        elif timezone and step > HOUR:
             zone = "; local time shifts it: set data.timezone to null, or data.freq to h"
         raise UserError(f"{field}: {describe(rows[off], 'ds')} off the grid of data.freq{zone}")
     steps = (series.last() - series.first()) // pd.Timedelta(step) + 1
@@ -113,8 +126,8 @@ def check_gaps(rows: pd.DataFrame, gaps: str, column: str, file: str) -> None:
 
 
 def _numbers(values: pd.Series) -> pd.Series:
-    """Return values as float64; text, times and lists become NaN."""
-    if pd.api.types.is_datetime64_any_dtype(values):
+    """Return values as float64; text, times, durations and lists become NaN."""
+    if values.dtype.kind in "mMc" or isinstance(values.dtype, pd.DatetimeTZDtype):
         return pd.Series(np.nan, index=values.index)
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object)
@@ -123,3 +136,17 @@ def _numbers(values: pd.Series) -> pd.Series:
     except TypeError:  # lists and the like
         numbers = pd.to_numeric(values.astype(str), errors="coerce")
     return numbers.astype("float64")
+
+
+def _not_numeric(values: pd.Series) -> str:
+    """Return what values are that are not numeric, and how to make them so."""
+    texts = values.astype(str)
+    is_duration = values.map(lambda one: isinstance(one, timedelta | np.timedelta64))
+    if (is_duration | texts.str.fullmatch(DURATION)).all():
+        return (
+            "not numeric; write durations in one unit, in pandas pd.to_timedelta(values) / "
+            "pd.Timedelta(minutes=1)"
+        )
+    if texts.str.fullmatch(r"\s*[+-]?\d+,\d+\s*").all():
+        return "not numeric; write 1200.5, without commas"
+    return "not numeric"

@@ -22,6 +22,11 @@ def parse_freq(freq: str) -> np.timedelta64:
     return int(match[1] or 1) * UNITS[match[2]]
 
 
+def is_daily(freq: str) -> bool:
+    """Return whether steps are whole days: these are dates, and have no zone."""
+    return bool(parse_freq(freq) % DAY == 0)
+
+
 def freq_of(step: np.timedelta64) -> str:
     """Return a step as `parse_freq` reads it, such as 30min; or as "90 s" if it cannot."""
     for freq, unit in reversed(UNITS.items()):

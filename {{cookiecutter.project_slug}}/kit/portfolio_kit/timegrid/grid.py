@@ -4,7 +4,7 @@ import numpy as np
 
 from ..records import Record
 from .calendar import Calendar
-from .frequency import parse_freq
+from .frequency import DAY, is_daily, parse_freq
 
 
 class Grid(Record):
@@ -12,7 +12,8 @@ class Grid(Record):
 
     horizon: int  # steps
     freq: str
-    timezone: str | None  # times without an offset are local to it, moments are UTC
+    timezone: str | None  # times without an offset are local to it
+    offsets: bool = False  # whether times of the data have an offset
     holidays: str | None
     yearly: bool  # whether there was a year to learn the time of year from
     past_columns: list[str]
@@ -24,10 +25,19 @@ class Grid(Record):
         return parse_freq(self.freq)
 
     @property
+    def zone(self) -> str | None:
+        """Return the zone of local time, where moments are UTC; None if they are as given."""
+        if is_daily(self.freq):
+            return None
+        return self.timezone or ("UTC" if self.offsets else None)
+
+    @property
     def calendar(self) -> Calendar:
         """Return the calendar of the moments."""
-        return Calendar(self.freq, self.timezone, self.holidays, self.yearly)
+        return Calendar(self.freq, self.zone, self.holidays, self.yearly)
 
     def written(self, moment: np.datetime64) -> str:
-        """Return a moment as text: in UTC if the zone is known, else as it was given."""
-        return f"{moment}Z" if self.timezone else str(moment)
+        """Return a moment as text: in UTC if the zone is known, else as given; a day as a date."""
+        if is_daily(self.freq) and not moment.astype(int) % DAY.astype(int):
+            return str(moment.astype("datetime64[D]"))
+        return f"{moment}Z" if self.zone else str(moment)

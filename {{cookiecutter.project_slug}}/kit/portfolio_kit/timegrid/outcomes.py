@@ -1,5 +1,6 @@
 """What became of the moments that were forecast."""
 
+from datetime import UTC
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,8 @@ import pandas as pd
 
 from ..errors import UserError
 from ..monitoring import outcomes
-from .series import ONLY_SERIES
+from . import iso
+from .series import ONLY_SERIES, name_of
 
 
 def match(answers: list[dict[str, Any]], path: str) -> list[tuple[str, np.ndarray]]:
@@ -17,7 +19,8 @@ def match(answers: list[dict[str, Any]], path: str) -> list[tuple[str, np.ndarra
     path: a CSV file with the columns ds and y, and unique_id if there are several series. Raises
     `UserError` if it cannot be read or covers no answer.
     """
-    known, windows = read(path), []
+    is_utc = any(moment.endswith("Z") for one in answers for moment, _ in one["answer"]["forecast"])
+    known, windows = read(path, is_utc), []
     for one in answers:
         name, steps = one["answer"]["unique_id"], one["answer"]["forecast"]
         values = [known.get((name, pd.Timestamp(moment).tz_localize(None))) for moment, _ in steps]
@@ -29,11 +32,18 @@ def match(answers: list[dict[str, Any]], path: str) -> list[tuple[str, np.ndarra
     return windows
 
 
-def read(path: str) -> dict[tuple[str, pd.Timestamp], float]:
-    """Return values by series and moment; times without an offset are as the API writes them."""
-    table = outcomes.read(path, {"ds", "y"}, converters={"unique_id": str})  # 007 stays 007
+def read(path: str, is_utc: bool) -> dict[tuple[str, pd.Timestamp], float]:
+    """Return values by series and moment: in UTC, or else as written, as the API writes them."""
+    converters = {"unique_id": name_of, "ds": str}  # 007 stays 007, and 20240501 a date
+    table = outcomes.read(path, {"ds", "y"}, converters=converters)
     with outcomes.readable(path):
-        moments = pd.to_datetime(table["ds"], utc=True).dt.tz_localize(None)
+        moments = [iso.parse(text) for text in table["ds"]]
         values = pd.to_numeric(table["y"])
+    if is_utc:
+        moments = [one.astimezone(UTC) if one.tzinfo else one for one in moments]
     names = table.get("unique_id", [ONLY_SERIES] * len(table))
-    return dict(zip(zip(names, moments, strict=True), values, strict=True))
+    keys = (
+        (name, pd.Timestamp(one.replace(tzinfo=None)))
+        for name, one in zip(names, moments, strict=True)
+    )
+    return {key: value for key, value in zip(keys, values, strict=True) if np.isfinite(value)}

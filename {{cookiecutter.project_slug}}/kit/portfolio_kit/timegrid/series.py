@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,13 @@ import numpy as np
 
 from .grid import Grid
 
+LARGEST = 1e30  # of a number that a model can compute with
 ONLY_SERIES = "y"  # the name of a series that is the only one
+
+
+def name_of(written: str) -> str:
+    """Return the name of a series, however it is padded, spaced or composed in Unicode."""
+    return " ".join(unicodedata.normalize("NFC", written).split())
 
 
 @dataclass(frozen=True)

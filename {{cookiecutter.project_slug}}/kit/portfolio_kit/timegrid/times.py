@@ -1,55 +1,74 @@
 """Turns a column of times into moments: UTC if a zone is known, else as given."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from numbers import Number
 
+import numpy as np
 import pandas as pd
 
 from ..errors import UserError
+from . import iso
 from .calendar import time_zone
 from .checks import describe
+from .frequency import is_daily
 
-OFFSET = r":.*(?:Z|[+-]\d\d(?::?\d\d)?)$"
-NOT_ISO = "not in ISO 8601, such as 2024-05-01 13:00"
-
-Reject = Callable[[pd.Series, str], None]  # raises `UserError` for some rows, for a reason
+Reject = Callable[[pd.Series | np.ndarray, str], None]  # raises `UserError` for some rows
 
 
-def moments(rows: pd.DataFrame, timezone: str | None, field: str) -> pd.Series:
-    """Return the times `ds` of rows as datetime64[s].
+def moments(
+    rows: pd.DataFrame, freq: str, timezone: str | None, field: str
+) -> tuple[pd.Series, bool]:
+    """Return the times `ds` of rows as datetime64[s], and whether they have offsets.
 
     They are UTC if they have offsets, or else local to `timezone`; without one they stay as they
-    are. Raises `UserError` for times that are not ISO 8601 or not clear; missing ones stay missing.
+    are. Those of whole days are local, as `iso.days` returns them. Raises `UserError` for times
+    that are not ISO 8601 or not clear; missing ones stay missing.
     """
     times = rows["ds"]
 
-    def reject(bad: pd.Series, reason: str) -> None:
+    def reject(bad: pd.Series | np.ndarray, reason: str) -> None:
         if bad.any():
             raise UserError(f"{field}: {describe(rows[bad], 'ds')} {reason}")
 
-    if isinstance(times.dtype, pd.DatetimeTZDtype):
-        found, has_offsets = times.dt.tz_convert(None), True
-    elif pd.api.types.is_datetime64_dtype(times):
-        found, has_offsets = times, False
-    else:
-        found, has_offsets = _parse(times, reject)
-    whole = found.astype("datetime64[s]")
-    reject((whole != found) & found.notna(), "not at a whole second")
-    if has_offsets or timezone is None:
-        return whole
-    return _from_local(rows.assign(ds=whole), timezone, reject)
+    # Distinct times, and the place among them of each row's; a missing one has the place -1.
+    places, given = _distinct(times, reject)
+    has_offset = np.array([*(one.tzinfo is not None for one in given), False])
+    if has_offsets := bool(has_offset.any()):
+        reject(~has_offset[places] & times.notna(), iso.MIXED)
+    if has_offsets and is_daily(freq):
+        given = iso.days(given, time_zone(timezone) if timezone else None)
+        if timezone is None and all(one.hour or one.minute for one in given):
+            reject(times.notna(), iso.NO_DAY)
+    elif has_offsets:
+        given = [one.astimezone(UTC).replace(tzinfo=None) for one in given]
+    found = pd.Series(np.array([*given, "NaT"], "datetime64[s]")[places], rows.index)
+    if has_offsets or timezone is None or is_daily(freq):
+        return found, has_offsets
+    return _from_local(rows.assign(ds=found), timezone, reject), False
 
 
-def _parse(times: pd.Series, reject: Reject) -> tuple[pd.Series, bool]:
-    """Return text as moments, in UTC if it has offsets, and whether it has."""
-    if pd.api.types.is_numeric_dtype(times):
-        reject(times.notna(), NOT_ISO)
-    text = times.astype(object).where(times.notna()).astype(str)
-    found = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True).dt.tz_convert(None)
-    reject(found.isna() & times.notna(), NOT_ISO)
-    offset = text.str.contains(OFFSET)
-    if offset.any():
-        reject(~offset & times.notna(), "without an offset, which other rows have")
-    return found, bool(offset.any())
+def _distinct(times: pd.Series, reject: Reject) -> tuple[np.ndarray, list[datetime]]:
+    """Return the place of each time among the distinct ones, and these."""
+    if pd.api.types.is_datetime64_any_dtype(times):
+        utc = times if times.dt.tz is None else times.dt.tz_convert(None)
+        reject((utc != utc.dt.floor("s")) & utc.notna(), iso.NOT_WHOLE)
+        reject(~utc.dt.year.isin(iso.YEARS) & utc.notna(), iso.TOO_FAR)
+        places, moments = pd.factorize(times)
+        return places, moments.to_pydatetime().tolist()
+    values = times.astype(object)
+    reject(values.map(lambda one: isinstance(one, Number)) & values.notna(), iso.NOT_ISO)
+    places, texts = pd.factorize(values.map(str, na_action="ignore"))
+    given: list[datetime] = []
+    faults = np.full(len(texts) + 1, None)
+    for place, text in enumerate(texts):
+        try:
+            given.append(iso.parse(text))
+        except ValueError as error:
+            faults[place] = str(error)
+    for reason in filter(None, dict.fromkeys(faults)):
+        reject(faults[places] == reason, reason)
+    return places, given
 
 
 def _from_local(rows: pd.DataFrame, timezone: str, reject: Reject) -> pd.Series:

@@ -14,7 +14,6 @@ from portfolio_kit import artifacts
 from portfolio_kit.artifacts import PROCESSED
 from portfolio_kit.errors import UserError
 from portfolio_kit.retrieval import embedding, scores
-from portfolio_kit.retrieval.documents import Documents
 from portfolio_kit.retrieval.graph import Graph
 from portfolio_kit.retrieval.settings import MODES
 from portfolio_kit.retrieval.vectors import Exact
@@ -23,7 +22,7 @@ from portfolio_kit.text.tokens import encode, load_tokenizer
 
 from {{cookiecutter.package_name}}.data.prepare import Dataset
 from {{cookiecutter.package_name}}.predictor import Manifest, Predictor
-from {{cookiecutter.package_name}}.training import export
+from {{cookiecutter.package_name}}.training import candidates
 from {{cookiecutter.package_name}}.training.train import train
 
 QUERIES = [
@@ -49,12 +48,12 @@ def load(project, **settings):
 def resumed(trained, configure, tiny_backbone, tmp_path_factory):
     """A second training, killed once while it learns and once while it embeds.
 
-    It has the names of the splits that were read, and each of the three runs' steps and documents.
+    It has the names of the splits that were read, and each of the three runs' steps and passages.
     """
     folder = tmp_path_factory.mktemp("resumed")
     shutil.copytree(trained.folder / "data", folder / "data")
     runs, read, steps, embedded = [], [], [0, 0, 0], [0, 0, 0]
-    clip, embed, pandas_read = nn.utils.clip_grad_norm_, Predictor.embed_documents, pd.read_parquet
+    clip, embed, pandas_read = nn.utils.clip_grad_norm_, Predictor.embed, pd.read_parquet
 
     def clip_or_die(*arguments, **settings):
         if not runs and steps[0] == 20:
@@ -62,11 +61,11 @@ def resumed(trained, configure, tiny_backbone, tmp_path_factory):
         steps[len(runs)] += 1
         return clip(*arguments, **settings)
 
-    def embed_or_die(self, documents):
-        if len(runs) == 1 and embedded[1] == 21:
+    def embed_or_die(self, ids, *advance):
+        if advance and len(runs) == 1 and embedded[1] >= 50:
             raise InterruptedError
-        embedded[len(runs)] += len(documents)
-        return embed(self, documents)
+        embedded[len(runs)] += len(ids) if advance else 0
+        return embed(self, ids, *advance)
 
     def read_parquet(path, *arguments):
         read.append(Path(path).name)
@@ -75,9 +74,9 @@ def resumed(trained, configure, tiny_backbone, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(nn.utils, "clip_grad_norm_", clip_or_die)
-        patch.setattr(Predictor, "embed_documents", embed_or_die)
+        patch.setattr(Predictor, "embed", embed_or_die)
         patch.setattr(pd, "read_parquet", read_parquet)
-        patch.setattr(embedding, "PART", 7)
+        patch.setattr(embedding, "PART", 20)
         params = configure({"model.backbone": str(tiny_backbone)})
         for _ in range(2):
             with pytest.raises(InterruptedError):
@@ -107,17 +106,22 @@ def test_a_killed_training_repeats_only_the_steps_since_its_checkpoint(resumed):
     assert resumed.steps[0] == 20
     assert (saved + resumed.steps[1]) % 6 == 0
     assert resumed.steps[2] == 0
-    assert resumed.embedded == [0, 21, 19]
+    passages = len(np.load(resumed.models / "vectors.npy"))
+    assert resumed.embedded[0] == 0
+    assert 50 <= resumed.embedded[1] < 80
+    assert sum(resumed.embedded) == 2 * passages, "of both encoders, each passage once"
 
 
 def test_training_never_opens_the_test_set(resumed):
     assert set(resumed.read) == {"train.parquet", "valid.parquet"}
 
 
-def test_training_leaves_nothing_half_done(resumed):
+def test_training_leaves_only_the_vectors_that_the_evaluation_uses_again(resumed):
     names = {path.name for path in resumed.folder.iterdir()}
     assert names <= {"params.yaml", "data", "models", "mlruns", ".cache"}
-    assert list((resumed.folder / ".cache").iterdir()) == []
+    [folder] = (resumed.folder / ".cache").glob("*/*/*")
+    assert folder.parent == resumed.folder / embedding.CACHE / "pretrained"
+    assert sorted(path.name for path in folder.iterdir()) == ["passages.npy", "vectors.npy"]
 
 
 def test_the_manifest_names_every_file_of_the_model(resumed, trained, unjudged):
@@ -128,17 +132,6 @@ def test_the_manifest_names_every_file_of_the_model(resumed, trained, unjudged):
         assert names == {*listed, "manifest.json"}
 
 
-def test_vectors_are_those_of_each_document_embedded_alone(trained, predictor):
-    documents = Documents(trained.models / "documents.sqlite")
-    vectors, offsets = (np.load(trained.models / name) for name in ("vectors.npy", "passages.npy"))
-    assert len(offsets) == len(documents) + 1 == 41
-    assert predictor.manifest.index.passages == len(vectors) == offsets[-1] > 80
-    for row, document in enumerate(documents.from_row(0)):
-        [expected] = predictor.embed_documents([document])
-        np.testing.assert_allclose(vectors[offsets[row] : offsets[row + 1]], expected, atol=1e-3)
-    np.testing.assert_allclose(np.linalg.norm(vectors.astype(float), axis=1), 1, atol=1e-3)
-
-
 def test_the_exported_model_computes_what_torch_computes(trained, predictor, texts):
     tokenizer = load_tokenizer(trained.models / "tokenizer.json", 32)
     expected = embed_texts(trained.model, encode(tokenizer, texts)).numpy()
@@ -147,10 +140,9 @@ def test_the_exported_model_computes_what_torch_computes(trained, predictor, tex
 
 
 def test_a_file_that_differs_from_torch_is_not_published(trained, monkeypatch):
-    monkeypatch.setattr(export, "WORKSHOP", trained.models)
-    monkeypatch.setattr(export, "embed_texts", lambda *given: embed_texts(*given) + 0.01)
+    monkeypatch.setattr(candidates, "embed_texts", lambda *given: embed_texts(*given) + 0.01)
     with pytest.raises(UserError, match=r"^export: a vector of ONNX differs from torch's by 0\.01"):
-        export.verify(trained.model, load(trained).manifest, [[2, 7, 9, 3]], trained.params)
+        candidates.max_difference(trained.model, load(trained), [[2, 7, 9, 3]])
 
 
 def test_without_training_queries_vectors_are_those_of_sentence_transformers(
@@ -192,7 +184,7 @@ def test_from_exact_below_passages_on_a_graph_is_built_and_served(unjudged, trai
     assert not (trained.models / "graph.usearch").exists()
 
 
-def test_the_retrieval_mode_is_the_best_on_the_validation_queries(trained, predictor):
+def test_encoder_and_mode_are_the_best_on_the_validation_queries(trained, predictor):
     valid = pd.read_parquet(trained.folder / PROCESSED / "valid.parquet")
     found = {}
     for mode in MODES:
@@ -203,26 +195,24 @@ def test_the_retrieval_mode_is_the_best_on_the_validation_queries(trained, predi
             rankings[query_id] = [hit.document.id for hit in hits]
         found[mode] = scores.by_query(valid, rankings)["ndcg_at_10"].mean()
     facts = predictor.manifest
-    assert facts.validation_ndcg_at_10 == pytest.approx(found, abs=1e-4)
+    assert facts.validation_ndcg_at_10["fine_tuned"] == pytest.approx(found, abs=1e-4)
+    before = facts.validation_ndcg_at_10["pretrained"]
+    assert before["bm25"] == facts.validation_ndcg_at_10["fine_tuned"]["bm25"]
     assert facts.retrieval == max(found, key=found.get)
+    assert found["dense"] > before["dense"] + 0.2, "it has learnt something"
     assert len(set(found.values())) > 1
 
 
-@pytest.mark.parametrize(
-    ("right", "best"),
-    [("dense", "dense"), ("bm25", "bm25"), ("hybrid", "hybrid"), ("bm25 hybrid", "bm25")],
-)
-def test_of_equally_good_modes_the_first_is_taken(right, best, trained, monkeypatch):
-    row = {"query_id": "q", "query": "drips", "document_id": "tap", "relevance": 1}
-    rankings = {mode: {"q": ["tap" if mode in right.split() else "cat"]} for mode in MODES}
-    monkeypatch.setattr(export, "read_split", lambda name: pd.DataFrame([row]))
-    monkeypatch.setattr(export, "rank", lambda *_: rankings)
-    monkeypatch.setattr(export, "write_reference", lambda *_: None)
-    predictor = load(trained)
-    export.calibrate(predictor)
-    assert predictor.manifest.retrieval == best
-    expected = {mode: float(mode in right.split()) for mode in MODES}
-    assert predictor.manifest.validation_ndcg_at_10 == expected
+def test_an_encoder_that_training_made_worse_is_not_served(worse, trained, predictor):
+    model = load(worse)
+    ndcg = model.manifest.validation_ndcg_at_10
+    assert ndcg["fine_tuned"]["dense"] < ndcg["pretrained"]["dense"]
+    assert not model.manifest.is_fine_tuned
+    assert set(model.manifest.validation) == {"epoch", "loss", "mrr"}
+    assert "not-served/model.onnx" in model.manifest.files
+    expected = predictor.embed_queries(QUERIES)  # the encoder that this one started from
+    np.testing.assert_allclose(model.embed_queries(QUERIES), expected, atol=1e-6)
+    assert not (trained.models / "not-served").exists()
 
 
 def test_the_manifest_describes_the_model(trained, predictor, corpus):

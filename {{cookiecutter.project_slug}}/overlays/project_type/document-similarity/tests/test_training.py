@@ -216,15 +216,6 @@ def test_look_alikes_share_words_with_the_query_and_are_never_relevant(lesson, d
     assert np.mean([len(found) > 0 for found in mined]) > 0.5
 
 
-def test_look_alikes_are_the_best_of_bm25(lesson, words):
-    query = "salt and water in the kitchen"
-    pairs = lesson(judgements(("q", query, "bread", 1), ("r", "zebra", "tap", 1)))
-    found, nothing = mine_hard_negatives(pairs, words)
-    ranking, _ = words.search(words.tokens.split(query), 100)
-    assert found.tolist() == [row for row in ranking if row != pairs.documents[0]][:MINED]
-    assert len(nothing) == 0
-
-
 @pytest.mark.parametrize("count", [0, 1, 4])
 def test_a_batch_has_its_own_documents_and_some_look_alikes(count, fit, words, monkeypatch):
     seen = []
@@ -251,24 +242,6 @@ def test_a_batch_has_its_own_documents_and_some_look_alikes(count, fit, words, m
         assert candidates - own <= {row for each in rows[:count] for row in mined[each].tolist()}
         more += len(candidates - own)
     assert (more > 0) is (count > 0)
-
-
-def test_validation_goes_part_by_part(lesson, encoder, trained, monkeypatch):
-    sizes = []
-
-    def record(logits, pairs, rows, candidates):
-        assert logits.shape == (len(rows), len(candidates))
-        sizes.append(len(rows))
-        return loss(logits, pairs, rows, candidates)
-
-    loss = train.contrastive_loss
-    model, pairs = encoder(), lesson("train")
-    whole = train.validate(model, pairs, trained.params)
-    monkeypatch.setattr(train, "contrastive_loss", record)
-    monkeypatch.setattr(train, "VALIDATED", 40)
-    found = train.validate(model, pairs, trained.params)
-    assert found == pytest.approx(whole, abs=2e-4)
-    assert sizes == [40, 40, len(pairs) - 80]
 
 
 @pytest.mark.parametrize("limit", [2000, 20, 1], ids=["all documents", "some", "no others"])

@@ -187,6 +187,16 @@ def trained(make, tiny_backbone):
 
 
 @pytest.fixture(scope="session")
+def worse(make, trained, tiny_backbone, tmp_path_factory):
+    """A project whose encoder knows the documents already, and forgets them in training."""
+    folder = tmp_path_factory.mktemp("taught")
+    shutil.copytree(tiny_backbone, folder, dirs_exist_ok=True)
+    trained.model.backbone.save_pretrained(folder)
+    changes = {"train.learning_rate": 0.5, "train.epochs": 1, "serve.retrieval": "dense"}
+    return make("worse", folder, **changes)
+
+
+@pytest.fixture(scope="session")
 def predictor(trained):
     """The exported model, loaded as the API loads it, with the documents as they were trained."""
     from {{cookiecutter.package_name}}.predictor import Predictor

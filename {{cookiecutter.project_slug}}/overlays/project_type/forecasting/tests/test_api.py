@@ -2,10 +2,12 @@
 
 import math
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 import uvicorn
 from api_fixtures import ready_client
@@ -95,6 +97,30 @@ def test_many_series_are_answered_in_their_places(client, history):
     for small, large in zip(forecast[:2], forecast[2:], strict=True):
         assert large["ds"] == small["ds"]
         assert large["y_hat"] == pytest.approx(10 * small["y_hat"], rel=1e-2)
+
+
+def test_a_name_alone_asks_for_one_stored_series(client, predictor, monkeypatch):
+    series = next(iter(predictor.stored.values()))
+    stored = {name: replace(series, name=name) for name in ("Quay", "Pier 1")}
+    monkeypatch.setattr(client.app.state.predictor, "stored", stored)
+    for body in ({"unique_id": "Pier 1", "h": 2}, {"unique_id": " Pier  1", "h": 2}):
+        answer = client.post("/forecast", json=body).json()
+        assert [step["unique_id"] for step in answer["forecast"]] == ["Pier 1"] * 2
+    where, why = rejected(client, {"unique_id": "pier"})
+    assert (where, why) == (
+        "body.unique_id",
+        "no series 'pier' is stored; there are 'Quay', 'Pier 1'",
+    )
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_forecast_that_is_not_finite_is_an_error(value, client, history, monkeypatch):
+    """FastAPI writes null in place of a number that is not finite."""
+    model = client.app.state.predictor
+    monkeypatch.setattr(model, "answer", lambda questions: [np.full((12, 5), value)])
+    where, why = rejected(client, {"history": history})
+    assert where == "body.history"
+    assert "cannot compute a forecast of" in why
 
 
 @pytest.mark.parametrize("level", [[], [80], [95], [95, 80]])
@@ -211,6 +237,10 @@ def test_numbers_that_are_not_finite_are_rejected(number, client):
         {"history": [{"y": 1}]},
         {"history": [{"ds": "2024-01-01T00:00:00"}]},
         {"history": [{"ds": "2024-01-01T00:00:00", "y": 1, "unique_id": None}]},
+        {"history": [{"ds": 1704067200, "y": 1}]},
+        {"unique_id": 7},
+        {"unique_ids": "y"},
+        {"horizon": 12},
     ],
     ids=str,
 )

@@ -289,6 +289,21 @@ def test_a_stored_series_is_drawn_after_its_own_history(open_page):
     assert read(page, "actual") == [7]
 
 
+@pytest.mark.parametrize("form", ["2024-05-{:02}", "2024-05-{:02}T00:00:00Z"])
+def test_dates_and_times_with_a_zone_are_drawn(form, open_page):
+    page = open_page(timezone_id="America/New_York")
+    drawn(page)
+    answer = page.request.post("/forecast", data={}).json()
+    for day, row in enumerate(answer["forecast"], 1):
+        row["ds"] = form.format(day)
+    page.route("**/forecast", lambda route: route.fulfill(json=answer))
+    ask(page)
+    drawn(page).focus()
+    page.keyboard.press("End")
+    last = len(answer["forecast"])
+    expect(page.locator("#readout .moment dd")).to_contain_text(f"{last} May 2024")
+
+
 def test_the_table_can_be_copied(open_page):
     page = open_page(permissions=["clipboard-read", "clipboard-write"])
     drawn(page)

@@ -76,9 +76,8 @@ def test_a_missing_frequency_is_named(rejection):
         ({"freq": "M"}, "data.freq: 'M' is not a step of fixed length; write "),
         ({"timezone": "Europe/Lundon"}, "data.timezone: there is no zone 'Europe/Lundon'"),
         ({"holidays": "Washington"}, "data.holidays: "),
-        ({"freq": "D", "timezone": "Europe/London"}, "data.timezone: local days have 23 to 25 "),
     ],
-    ids=["frequency", "zone", "holidays", "days in a zone"],
+    ids=["frequency", "zone", "holidays"],
 )
 def test_an_unknown_calendar_is_rejected_before_the_data_is_read(changes, reason, reasons):
     [line] = reasons("not a table", **changes)
@@ -227,6 +226,37 @@ def test_local_times_without_a_zone_are_rejected_with_a_hint(given, run, hires, 
     )
     given(local, timezone="Europe/London")
     assert run("data").code == 0
+
+
+def test_days_with_an_offset_are_the_dates_as_written(given, run):
+    """Holidays and weekdays are those of the dates; so are answers, and what requests may hold."""
+    days = pd.date_range("2023-01-01", periods=400).astype(str)
+    rows = pd.DataFrame({"ts": days, "hires": range(400), "rain": 0.5, "event": 0})
+    found = []
+    for offset in ("", "T00:00:00+09:00", "T00Z"):
+        for timezone in (None, "Asia/Tokyo"):
+            daily = rows.assign(ts=days + offset)
+            given(daily, freq="D", timezone=timezone, holidays="JP")
+            assert run("data").code == 0
+            blocks = [pd.read_parquet(artifacts.PROCESSED / f"{name}.parquet") for name in BLOCKS]
+            found.append(pd.concat(blocks))
+            pd.testing.assert_frame_equal(found[-1], found[0])
+    assert found[0]["ds"].dt.strftime("%Y-%m-%d").tolist() == days.tolist()
+
+
+def test_names_that_differ_by_blanks_are_one_series(given, run, hires):
+    names = pd.Series(["Quay", "Quay "] * (len(hires) // 2))
+    given(hires.assign(dock=names), id_column="dock")
+    outcome = run("data")
+    assert outcome.code == 0
+    assert "1 joined with a name that differs only by blanks" in outcome.out
+    assert "; 1 series; 0 values filled" in outcome.out
+
+
+def test_durations_are_no_target(hires, reasons):
+    [line] = reasons(hires.assign(hires=pd.to_timedelta(hires["hires"], "min")), "hires.parquet")
+    assert line.startswith("error: data.target_column 'hires' of hires.parquet: 1,440 rows (series")
+    assert "are not numeric; write durations in one unit, in pandas pd.to_timedelta" in line
 
 
 @pytest.mark.parametrize("season", [2**31, 2**63, 10**30])

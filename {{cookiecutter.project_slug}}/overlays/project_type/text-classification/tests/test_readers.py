@@ -12,6 +12,7 @@ from hypothesis import given as with_examples
 from hypothesis import strategies as st
 
 from portfolio_kit.errors import UserError
+from portfolio_kit.labels import tidy
 
 from {{cookiecutter.package_name}}.data.prepare import SPLITS, prepare, read_split
 from {{cookiecutter.package_name}}.data.readers import load
@@ -168,7 +169,7 @@ def test_unaltered_files_are_prepared(prepared, group):
 def test_any_rows_of_a_csv_come_through_unchanged_or_are_rejected(prepared, rows):
     found = prepared(as_csv([*GOOD, *rows]), "notes.csv")
     if found is not None:
-        assert found <= {(text, label.strip()) for text, label, _ in [*GOOD, *rows]}
+        assert found <= {(text, tidy(label)) for text, label, _ in [*GOOD, *rows]}
 
 
 RECORDS = st.fixed_dictionaries(
@@ -185,4 +186,4 @@ def test_any_records_of_a_jsonl_come_through_unchanged_or_are_rejected(prepared,
     if found is not None:
         whole = [(text, label) for text, label, _ in GOOD]
         whole += [(record["note"], record["team"]) for record in records]
-        assert found <= {(text, label.strip()) for text, label in whole}
+        assert found <= {(text, tidy(label)) for text, label in whole}

@@ -2,7 +2,10 @@
 
 import json
 
+import pandas as pd
 import pytest
+
+from {{cookiecutter.package_name}}.data.prepare import SPLITS, read_split
 
 HEAD = "note,team\n"
 GOOD = "".join(f"pipe {i} leaks,water\nlamp {i} flickers,power\n" for i in range(10))  # 20 lines
@@ -81,10 +84,47 @@ def test_numbers_are_not_names_of_classes(reasons):
     assert "a number, not a name" in line
 
 
-@pytest.mark.parametrize("label", ["nan", "NaN", " 7 ", "1e5", "-inf"])
-def test_whatever_python_reads_as_a_number_is_not_a_name(label, reasons):
+@pytest.mark.parametrize("label", ["0", " 7 ", "-1.5", "007", "٣"])
+def test_a_number_among_names_is_not_a_name(label, reasons):
     lines = reasons(HEAD + GOOD + f"tap,{label}\n" * 3)
     assert f"({', '.join(f'line {n}: {label.strip()!r}' for n in (22, 23, 24))}) are a" in lines[0]
+
+
+@pytest.mark.parametrize("label", ["nan", "1_2", "4e5", "-Infinity", "1,5", "2024-05-01", "50%"])
+def test_what_a_program_might_read_as_a_number_is_a_name_among_names(label, given, run):
+    given(HEAD + GOOD + "".join(f'tap {i},"{label}"\n' for i in range(10)))
+    assert run("data").code == 0
+    assert label in set(read_split("test")["label"])
+
+
+def test_numbers_and_booleans_get_the_names_that_are_given(given, run, reasons):
+    rows = [{"note": f"note {i}", "team": i % 2 == 0 if i % 3 else i % 2} for i in range(60)]
+    content = "".join(json.dumps(row) + "\n" for row in rows)
+    names = {"0": "plumbing", "1": "power", "True": "heating", "False": "locks"}
+    lines = reasons(content, "notes.jsonl")
+    assert 'name each in params.yaml: data.label_names: {"0": NAME, "False": NAME, ' in lines[0]
+    given(content, "notes.jsonl", label_names=names)
+    assert run("data").code == 0
+    found = pd.concat(map(read_split, SPLITS)).set_index("text")["label"]
+    assert found.to_dict() == {row["note"]: names[str(row["team"])] for row in rows}
+
+
+def test_a_name_for_a_label_that_no_row_has_is_rejected(reasons):
+    [line] = reasons(HEAD + GOOD, label_names={"Water": "pipes"})
+    assert line.startswith("error: data.label_names: no label is 'Water'; labels are 'water', 'po")
+
+
+def test_spellings_of_one_label_are_joined_and_doubtful_labels_are_named(given, run):
+    twins = ["Café", "Cafe\u0301", " Café", "CAFÉ", "log in", "log\xa0in", "log  in", "NA"]
+    rows = "".join(f"{label} {i},{label}\n" for i in range(10) for label in twins)
+    given(HEAD + rows)
+    outcome = run("data")
+    assert outcome.code == 0, outcome.err
+    labels = set().union(*(read_split(name)["label"] for name in SPLITS))
+    assert labels == {"Café", "CAFÉ", "log in", "NA"}
+    assert "joined: 20 rows into 'Café', 20 rows into 'log in'" in outcome.out
+    assert "'NA' looks like a missing value, and is a class of 10 rows" in outcome.out
+    assert "'CAFÉ' (10 rows) and 'Café' (30 rows) differ only in case" in outcome.out
 
 
 def test_one_class_is_not_enough(reasons):
@@ -123,14 +163,25 @@ def test_too_few_groups_are_explained(reasons):
     assert line.startswith("error: data.group_column: 20 rows in 1 groups are too few")
 
 
-@pytest.mark.parametrize("value", [7, None, True, ["x"], {"x": 1}], ids=repr)
+@pytest.mark.parametrize(
+    ("value", "of_text", "of_label"),
+    [
+        (7, "is not text", "is a number, not a name"),
+        (None, "is missing", "is missing"),
+        (True, "is not text", "is a boolean, not a name"),
+        (["x"], "is not text", "is not text"),
+        ({"x": 1}, "is not text", "is not text"),
+    ],
+    ids=repr,
+)
 @pytest.mark.parametrize("column", ["note", "team"])
-def test_values_other_than_text_are_rejected(column, value, reasons):
+def test_values_other_than_text_are_rejected(column, value, of_text, of_label, reasons):
     row = {"note": "tap", "team": "water"} | {column: value}
     lines = reasons(as_jsonl(row), "notes.jsonl")
     parameter = {"note": "text", "team": "label"}[column]
     start = of(column, parameter, "notes.jsonl") + "1 row (line 21: "
-    assert [line for line in lines if line.startswith(start) and line.endswith(" is not text")]
+    fault = of_text if column == "note" else of_label
+    assert [line for line in lines if line.startswith(start) and f") {fault}" in line]
 
 
 @pytest.mark.parametrize("column", ["note", "team", "reporter"])

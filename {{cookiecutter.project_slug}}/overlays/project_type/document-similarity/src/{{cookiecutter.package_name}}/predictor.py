@@ -1,6 +1,6 @@
 """The exported encoder and the documents it searches: evaluation and serving use this class."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +12,13 @@ from portfolio_kit.retrieval import records
 from portfolio_kit.retrieval.collection import Collection, Hit
 from portfolio_kit.retrieval.documents import Document, searchable
 from portfolio_kit.retrieval.passages import Ids, Splitter
-from portfolio_kit.retrieval.settings import Mode, Serving
+from portfolio_kit.retrieval.settings import EncoderName, Mode, Serving
 from portfolio_kit.serving.model import OnnxModel
 from portfolio_kit.text.tokens import bucket, encode, load_tokenizer, pad
 
 BATCH_SIZE = 32
 DEFAULT_K = 10
+NOT_SERVED = "not-served"  # in `models/`: the fine-tuned encoder, if it was not chosen
 KEPT = 10  # results that are measured and logged, even if fewer are asked for
 
 
@@ -26,7 +27,8 @@ class Manifest(records.Manifest):
 
     backbone: str
     is_fine_tuned: bool
-    validation_ndcg_at_10: dict[Mode, float] | None = None  # None: no validation queries
+    # By encoder and retrieval mode; None: no validation queries.
+    validation_ndcg_at_10: dict[EncoderName, dict[Mode, float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,19 @@ class Predictor(OnnxModel[Manifest]):
         """Search once."""
         self.predict(["warm up"])
 
-    def embed(self, ids: list[Ids]) -> np.ndarray:
-        """Return a unit vector per query or passage, float32 (rows, dimensions)."""
+    def embed(
+        self, ids: list[Ids], advance: Callable[[int], object] = lambda done: None
+    ) -> np.ndarray:
+        """Return a unit vector per query or passage, float32 (rows, dimensions).
+
+        After each batch `advance` is told how many it had.
+        """
         vectors = np.empty((len(ids), self.dimensions), dtype=np.float32)
         for batch in bucket(np.array([len(row) for row in ids], dtype=np.int64), BATCH_SIZE):
             input_ids, attention_mask = pad([ids[row] for row in batch])
             feed = {"input_ids": input_ids, "attention_mask": attention_mask}
             vectors[batch] = self._session.run(["embeddings"], feed)[0]
+            advance(len(batch))
         return vectors
 
     def embed_queries(self, texts: list[str]) -> np.ndarray:

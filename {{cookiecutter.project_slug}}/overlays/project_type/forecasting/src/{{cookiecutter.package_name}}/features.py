@@ -46,14 +46,15 @@ class Shape(Grid):
         return max(self.longest * (self.seasons + 1), self.past_delay + 1)
 
 
-def shape_of(params: Params, yearly: bool) -> Shape:
-    """Return the shape that the parameters ask for, with or without the time of year."""
+def shape_of(params: Params, yearly: bool, offsets: bool) -> Shape:
+    """Return the shape that the parameters ask for, and the data allow."""
     kept = {"freq", "timezone", "holidays", "past_delay", "past_columns", "future_columns"}
     return Shape(
         horizon=params.horizon,
         season_lengths=params.season_lengths,
         seasons=params.model.seasons,
         yearly=yearly,
+        offsets=offsets,
         **params.data.model_dump(include=kept),
     )
 

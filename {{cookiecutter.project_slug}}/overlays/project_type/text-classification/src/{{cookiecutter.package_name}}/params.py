@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from portfolio_kit.config import Fraction, Place, Rate, Section, Serve, Settings, Share, Threads
+from portfolio_kit.labels import Names
 
 
 class Data(Section):
@@ -12,6 +13,7 @@ class Data(Section):
     sha256: str | None = None
     text_column: str
     label_column: str
+    label_names: Names | None = None
     group_column: str | None = None
     test_source: Place | None = None
     test_sha256: str | None = None

@@ -31,21 +31,20 @@ def prepare(params: Params) -> None:
     data = params.data
     if data.source.lower().endswith(".json"):
         path = sources.fetch(data.source, data.sha256, RAW, "data.source")
-        bundle = attack.read(path)
+        sha256, bundle = artifacts.sha256(path), attack.read(path)
         faults = Faults(f"data.source: {path.name}")
         empty = corpus.store(WORKSHOP, enumerate(bundle.documents, start=1), faults)
         stored = Documents(WORKSHOP)
         splits, dropped = hold_out(bundle.judged, data, params.seed), bundle.dropped
     else:
-        path = archives.fetch(data.source, data.sha256, RAW)
+        path, sha256 = archives.fetch(data.source, data.sha256, RAW)
         faults = Faults(f"data.source: {beir.CORPUS}")
         empty = corpus.store(WORKSHOP, beir.documents(path, faults), faults)
         stored = Documents(WORKSHOP)
-        splits, dropped = read_splits(path, stored, data, params.seed), {}
-    sha256 = artifacts.sha256(path)
+        splits, dropped = read_splits(path, stored, empty, data, params.seed)
     if data.sha256 is None:
-        print(f"data.source is not pinned; {path} has sha256 {sha256}")
-    dropped["empty_documents"] = empty
+        print(f"data.source is not pinned; {data.source} has sha256 {sha256}")
+    dropped["empty_documents"] = len(empty)
     alike = 0
     if data.near_duplicate_similarity:
         dropped |= drop_near_duplicates(splits, data.near_duplicate_similarity)

@@ -21,20 +21,37 @@ COLUMNS = ["query_id", "query", "group", "document_id", "relevance"]
 Splits = dict[str, pd.DataFrame]
 
 
-def read_splits(folder: Path, stored: Documents, data: Data, seed: int) -> Splits:
-    """Return the splits of a BEIR folder; a missing test or dev file is held out of train."""
+def read_splits(
+    folder: Path, stored: Documents, empty: list[str], data: Data, seed: int
+) -> tuple[Splits, dict[str, int]]:
+    """Return the splits of a BEIR folder, and how many judgements of `empty` documents it had.
+
+    A missing test or dev file is held out of train. Says in one line which files were used. Raises
+    `UserError` if there are judgements, but none that a ranking could be measured by.
+    """
+    judged = beir.judged_queries(folder, stored, empty)
     splits = {
-        name: without_answerless(judged.assign(group=judged["query_id"]), name)
-        for name, judged in beir.judged_queries(folder, stored).items()
+        name: without_answerless(part.assign(group=part["query_id"]), name)
+        for name, part in judged.splits.items()
     }
     train, missing = splits["train"], [name for name in SPLITS if not len(splits[name])]
-    if missing == ["valid", "test"]:
-        return hold_out(train, data, seed)
-    if missing == ["test"]:
+    if judged.files and not any(map(len, splits.values())):
+        raise UserError(
+            f"data.source: {', '.join(judged.files.values())}: no query has a relevant document; "
+            "judge some with a score of 1 or more, or remove the file"
+        )
+    used = ", ".join(f"{name} from {file}" for name, file in judged.files.items())
+    if not len(train):
+        missing = []
+    elif missing == ["valid", "test"]:
+        splits = hold_out(train, data, seed)
+    elif missing == ["test"]:
         splits["train"], splits["test"] = split_off(train, data.test_fraction, seed)
-    if missing == ["valid"]:
+    elif missing == ["valid"]:
         splits["train"], splits["valid"] = split_off(train, data.valid_fraction, seed)
-    return splits
+    held_out = f"; {' and '.join(missing)} held out of train" if missing else ""
+    print(f"judgements: {used or 'none'}{held_out}")
+    return splits, {"judgements_of_empty_documents": judged.of_empty_documents}
 
 
 def without_answerless(judged: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from portfolio_kit.records import Versus
 from portfolio_kit.report import write_metrics
 from portfolio_kit.retrieval import quality
 from portfolio_kit.retrieval.scores import by_query, means, queries_of, rank
+from portfolio_kit.retrieval.settings import EncoderName, Mode
 
 from ..data.prepare import Dataset, read_split
 from ..params import Params
@@ -43,7 +44,8 @@ def evaluate(params: Params) -> None:
     threads = cores.threads(params.train.threads)
     index = quality.measure(predictor.collection, vectors, threads, params.seed)
     scores = unmeasured() if vectors is None else score(predictor, test, vectors, params)
-    scores["model"]["index_recall_at_10"] = index.recall_at_10
+    if index.recall_at_10 is not None:
+        scores["model"]["index_recall_at_10"] = index.recall_at_10
     metrics = Metrics.of(model, data, index=index, **scores)
     figures.draw(metrics)
     write_metrics(metrics)
@@ -59,12 +61,23 @@ def score(
     """
     queries, collection, model = queries_of(test), predictor.collection, predictor.manifest
     print(f"searching for {len(queries):,} held-out queries in three modes, and with baselines")
-    by_mode = rank(collection, queries, vectors)
-    rankings = {OURS: by_mode[collection.mode], BM25: by_mode["bm25"]}
-    if model.is_fine_tuned:
-        found = baselines.pretrained(queries, collection.documents, model, params)
-        rankings[PRETRAINED] = found
-    tables = {name: by_query(test, ranking) for name, ranking in rankings.items()}
+    words, documents = collection.words, collection.documents
+    served: EncoderName = "fine_tuned" if model.is_fine_tuned else "pretrained"
+    found = {served: rank(collection.index, words, documents, queries, vectors)}
+    if other := baselines.not_served(model, documents, params):
+        name: EncoderName = "pretrained" if model.is_fine_tuned else "fine_tuned"
+        found[name] = other.rank(queries, words, documents)
+    by_encoder = {
+        name: {mode: by_query(test, rankings) for mode, rankings in modes.items()}
+        for name, modes in found.items()
+    }
+    pairs: dict[str, tuple[EncoderName, Mode]] = {
+        OURS: (served, collection.mode),
+        BM25: (served, "bm25"),
+        PRETRAINED: ("pretrained", "dense"),
+    }
+    rankings = {name: found[encoder][mode] for name, (encoder, mode) in pairs.items()}
+    tables = {name: by_encoder[encoder][mode] for name, (encoder, mode) in pairs.items()}
     ndcg = tables[OURS]["ndcg_at_10"].to_numpy()
     slices = error_analysis.slices(test, ndcg, collection, params)
     error_analysis.write(slices, test, ndcg, rankings[OURS], collection.documents, model.version)
@@ -72,8 +85,14 @@ def score(
         **compare(tables, params),
         "retrieval": Retrieval(
             served=collection.mode,
+            encoder=served,
             chosen_by=chosen_by(model, params),
-            **{mode: means(by_query(test, ranking)) for mode, ranking in by_mode.items()},
+            **{mode: means(table) for mode, table in by_encoder[served].items()},
+            by_encoder={
+                name: {mode: means(table) for mode, table in modes.items()}
+                for name, modes in by_encoder.items()
+            },
+            gains=gains(by_encoder, served, params),
         ),
         "slices": slices,
         "found_at": {name: found_at(test, ranking) for name, ranking in rankings.items()},
@@ -86,15 +105,7 @@ def compare(tables: dict[str, pd.DataFrame], params: Params) -> dict[str, Any]:
     tables: those of `by_query`, ours first, for the same queries in the same order.
     """
     (_, ours), *rivals = tables.items()
-    versus = {}
-    for name, theirs in rivals:
-        gains = (ours["ndcg_at_10"] - theirs["ndcg_at_10"]).to_numpy()
-        versus[name] = Versus(
-            baseline=name,
-            metric="ndcg_at_10",
-            difference=float(gains.mean()),
-            interval_95=mean_interval_95(gains, params, widest=[-1.0, 1.0]),
-        )
+    versus = {name: paired(ours, theirs, name, params) for name, theirs in rivals}
     baselines = {name: means(theirs) for name, theirs in rivals}
     return {
         "model": means(ours),
@@ -106,6 +117,32 @@ def compare(tables: dict[str, pd.DataFrame], params: Params) -> dict[str, Any]:
         "versus": versus,
         "versus_best_baseline": min(versus.values(), key=lambda one: one.difference),
     }
+
+
+def paired(ours: pd.DataFrame, theirs: pd.DataFrame, name: str, params: Params) -> Versus:
+    """Compare nDCG@10 of the same queries, query by query."""
+    differences = (ours["ndcg_at_10"] - theirs["ndcg_at_10"]).to_numpy()
+    return Versus(
+        baseline=name,
+        metric="ndcg_at_10",
+        difference=float(differences.mean()),
+        interval_95=mean_interval_95(differences, params, widest=[-1.0, 1.0]),
+    )
+
+
+def gains(
+    tables: dict[EncoderName, dict[Mode, pd.DataFrame]], served: EncoderName, params: Params
+) -> dict[str, Versus]:
+    """Return what training adds to dense search, and what fusion with BM25 adds on top.
+
+    tables: those of `by_query`, of each encoder in each mode. Without training there is no gain.
+    """
+    dense, hybrid = tables[served]["dense"], tables[served]["hybrid"]
+    found = {"fusion": paired(hybrid, dense, "dense search", params)}
+    if "fine_tuned" in tables:
+        trained, before = tables["fine_tuned"]["dense"], tables["pretrained"]["dense"]
+        found["training"] = paired(trained, before, PRETRAINED, params)
+    return found
 
 
 def chosen_by(model: Manifest, params: Params) -> str:

@@ -52,7 +52,7 @@ def index_quality(index: IndexQuality) -> None:
         at = (point.p50_ms, point.recall_at_10)
         axes.annotate(str(point.expansion_search), at, (4, -12), textcoords="offset points")
     axes.plot(index.exact_p50_ms, 1, "s", color=MUTED, label="compared with every passage")
-    served = (index.p50_ms, index.recall_at_10)
+    served = (index.p50_ms or index.exact_p50_ms, index.recall_at_10 or 1)
     axes.plot(*served, "o", color="black", fillstyle="none", markersize=14, label="served")
     axes.set(xlabel="median search time, ms", ylabel="recall@10 of the nearest documents")
     axes.set_title(f"The index over {index.passages:,} passages")

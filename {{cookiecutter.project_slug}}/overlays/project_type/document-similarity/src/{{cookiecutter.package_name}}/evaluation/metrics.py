@@ -7,10 +7,15 @@ from portfolio_kit.markdown import table
 from portfolio_kit.records import Interval, Record, Versus
 from portfolio_kit.report import interval
 from portfolio_kit.retrieval.records import IndexQuality
-from portfolio_kit.retrieval.settings import MODES, Mode
+from portfolio_kit.retrieval.settings import MODES, EncoderName, Mode
 
 from ..data.prepare import Dataset
 from ..predictor import Manifest
+
+NAMES: dict[EncoderName, str] = {
+    "fine_tuned": "fine-tuned encoder",
+    "pretrained": "pretrained encoder",
+}
 
 
 class Slice(Record):
@@ -22,13 +27,16 @@ class Slice(Record):
 
 
 class Retrieval(Record):
-    """The scores of each retrieval mode, which mode is served, and why."""
+    """The scores of each encoder in each retrieval mode, which of them is served, and why."""
 
     served: Mode
+    encoder: EncoderName
     chosen_by: str
-    dense: dict[str, float]
+    dense: dict[str, float]  # of the encoder that is served, like the next two
     bm25: dict[str, float]
     hybrid: dict[str, float]
+    by_encoder: dict[EncoderName, dict[Mode, dict[str, float]]]
+    gains: dict[str, Versus]  # of training, and of fusing dense search with BM25
 
 
 class Metrics(records.Metrics):
@@ -45,22 +53,36 @@ class Metrics(records.Metrics):
 def highlights(metrics: Metrics) -> str:
     """Return what the README says of the results beyond the comparison."""
     index = metrics.index
-    found = (
-        f"The index ({index.kind}, {index.passages:,} passages) finds {index.recall_at_10:.1%} of "
-        f"the ten nearest documents in {index.p50_ms:.2f} ms; comparing with every passage takes "
-        f"{index.exact_p50_ms:.2f} ms."
-    )
+    exact = f"{index.passages:,} passages takes {index.exact_p50_ms:.2f} ms"
+    found = f"The index is exact, so it misses nothing: comparing with all {exact}."
+    if index.recall_at_10 is not None:
+        found = (
+            f"The index ({index.kind}) finds {index.recall_at_10:.1%} of the ten nearest documents "
+            f"in {index.p50_ms:.2f} ms; comparing with all {exact}."
+        )
     modes = metrics.retrieval
     if modes is None:
         return found
-    scores = ", ".join(f"{mode} {getattr(modes, mode)['ndcg_at_10']:.3f}" for mode in MODES)
+    scores = {
+        NAMES[name]: [f"{by_mode[mode]['ndcg_at_10']:.3f}" for mode in MODES]
+        for name, by_mode in modes.by_encoder.items()
+    }
     leads = ", ".join(
         f"{one.difference:+.3f} over {name} ({interval(one)})"
         for name, one in metrics.versus.items()
     )
+    gains = "; ".join(
+        f"{name} changes it by {one.difference:+.3f} ({interval(one)})"
+        for name, one in (
+            ("training, in dense search,", modes.gains.get("training")),
+            ("fusing it with BM25", modes.gains["fusion"]),
+        )
+        if one
+    )
     return (
-        f"nDCG@10 by retrieval mode: {scores}; the API uses {modes.served}, chosen by "
-        f"{modes.chosen_by}. Its lead in nDCG@10: {leads}. {found}"
+        f"{table('nDCG@10|' + '|'.join(MODES), [(name, *row) for name, row in scores.items()])}\n\n"
+        f"The API uses {modes.served} search with the {NAMES[modes.encoder]}, chosen by "
+        f"{modes.chosen_by}. Its lead in nDCG@10: {leads}. Where that comes from: {gains}. {found}"
     )
 
 
@@ -75,14 +97,27 @@ def model_card(metrics: Metrics, model: Manifest) -> list[str]:
         )
         for name, one in metrics.slices.items()
     ]
-    training = "The pretrained encoder is used unchanged: there were no training queries."
+    best = ", ".join(f"{name} {value}" for name, value in model.validation.items())
+    kept = f"Kept: the epoch with the lowest validation loss ({best})."
     if model.is_fine_tuned:
-        best = ", ".join(f"{name} {value}" for name, value in model.validation.items())
-        training = f"Fine-tuned. Kept: the epoch with the lowest validation loss ({best})."
+        training = f"Fine-tuned. {kept}"
+    elif model.validation:
+        training = f"Fine-tuned, but served unchanged: that did better on validation. {kept}"
+    else:
+        training = "The pretrained encoder is used unchanged: there were no training queries."
+    if model.validation_ndcg_at_10:
+        rows = [
+            (NAMES[name], *(f"{by_mode[mode]:.3f}" for mode in MODES))
+            for name, by_mode in model.validation_ndcg_at_10.items()
+        ]
+        training += (
+            " nDCG@10 on the validation queries, by which encoder and retrieval mode are chosen:"
+            f"\n\n{table('|'.join(('', *MODES)), rows)}"
+        )
     passages = (
         f"From `{model.backbone}`; {model.documents:,} documents, cut into passages of at most "
-        f"{model.max_tokens} tokens that overlap by {model.overlap_tokens}. {training} In ONNX, a "
-        f"vector's components differ from torch's by at most {model.max_difference:.1g}."
+        f"{model.max_tokens} tokens that overlap by {model.overlap_tokens}. In ONNX, a vector's "
+        f"components differ from torch's by at most {model.max_difference:.1g}. {training}"
     )
     by_slice = f"### By slice\n\n{table('slice|queries|nDCG@10|95% interval', slices)}"
     return [

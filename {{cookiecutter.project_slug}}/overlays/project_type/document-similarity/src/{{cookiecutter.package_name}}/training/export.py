@@ -1,56 +1,50 @@
-"""Writes the encoder as ONNX, builds what it searches, and chooses how: into `models/`."""
+"""Chooses the encoder and how it searches, and builds what a search needs: into `models/`."""
 
 import shutil
 from pathlib import Path
 
 import mlflow
-import numpy as np
-import torch
-from tokenizers import Tokenizer
 
-from portfolio_kit import artifacts, cores, onnx_export, tracking
+from portfolio_kit import artifacts, cores, tracking
 from portfolio_kit.artifacts import PROCESSED
 from portfolio_kit.checkpoint import Checkpoint
-from portfolio_kit.errors import UserError
 from portfolio_kit.monitoring import reference
 from portfolio_kit.retrieval import embedding
-from portfolio_kit.retrieval.collection import DOCUMENTS
+from portfolio_kit.retrieval.collection import DOCUMENTS, WORDS
 from portfolio_kit.retrieval.documents import Documents
 from portfolio_kit.retrieval.index import build
-from portfolio_kit.retrieval.passages import Ids
 from portfolio_kit.retrieval.records import IndexRecord
-from portfolio_kit.retrieval.scores import by_query, queries_of, rank
-from portfolio_kit.retrieval.settings import MODES
+from portfolio_kit.retrieval.scores import by_query, choose, queries_of
+from portfolio_kit.retrieval.settings import MODES, EncoderName, Mode
 from portfolio_kit.retrieval.vectors import OFFSETS, VECTORS
-from portfolio_kit.text.encoder import Encoder, embed_texts
-from portfolio_kit.text.tokens import encode, pad
+from portfolio_kit.retrieval.words import Words
+from portfolio_kit.text.encoder import Encoder, load_backbone
 
 from ..data.prepare import CORPUS, Dataset, read_split
 from ..params import Params
-from ..predictor import Manifest, Predictor
+from ..predictor import NOT_SERVED, Manifest, Predictor
 from ..signals import Signals
+from .candidates import FOLDER, Candidate, load, make
 
-MAX_DIFFERENCE = 1e-4  # of a vector's component: far below what changes a ranking
-MAX_SAMPLES = 64  # documents on which ONNX is compared with torch
 WORKSHOP = Path(".cache/export")
 
 
 def export(
     model: Encoder,
     backbone: Path,
-    tokenizer: Tokenizer,
     documents: Documents,
     data: Dataset,
     checkpoint: Checkpoint,
     params: Params,
 ) -> Manifest:
-    """Convert `model`, verify it, index the documents, calibrate the search, and publish it."""
-    rows = np.linspace(0, len(documents) - 1, min(MAX_SAMPLES, len(documents)))
-    samples = encode(tokenizer, [documents[row] for row in rows])
-    convert(model, backbone, samples, WORKSHOP)
+    """Export `model` if it was trained, and the untrained encoder; publish the better one.
+
+    Fine-tuning may make an encoder worse, and words alone may find more than either: encoder and
+    retrieval mode are chosen together.
+    """
     manifest = Manifest(
         project_type="document-similarity",
-        version=artifacts.sha256(WORKSHOP / "model.onnx")[:12],
+        version="",  # until the encoder is chosen
         precision="fp32",
         data_sha256=data.sha256,
         splits=data.files,
@@ -63,66 +57,74 @@ def export(
         max_tokens=params.model.max_tokens,
         overlap_tokens=params.model.overlap_tokens,
         backbone=params.model.backbone,
-        is_fine_tuned=bool(data.rows["train"]),
+        is_fine_tuned=False,
         index=IndexRecord(kind="exact", passages=0, settings=params.index),  # until it is built
-        retrieval="hybrid",  # until validation queries decide
+        retrieval="hybrid",  # unless validation queries decide
     )
-    predictor = verify(model, manifest, samples, params)
-    index(predictor, documents, params)
-    calibrate(predictor)
-    return publish(predictor)
-
-
-def convert(model: Encoder, backbone: Path, samples: list[Ids], folder: Path) -> None:
-    """Write the encoder as ONNX, with pooling and unit length inside, and its tokenizer."""
-    shutil.copyfile(backbone / "tokenizer.json", folder / "tokenizer.json")
-    token_ids, mask = map(torch.from_numpy, pad((samples * 2)[:2]))
-    inputs = {"input_ids": token_ids, "attention_mask": mask}
-    onnx_export.write(model, inputs, ["embeddings"], free=2, path=folder / "model.onnx")
-
-
-def verify(model: Encoder, manifest: Manifest, samples: list[Ids], params: Params) -> Predictor:
-    """Load the file as the API does; raise `UserError` if its vectors differ from torch's."""
-    settings = params.serve.model_copy(update={"changes": None})
-    predictor = Predictor(WORKSHOP, manifest, settings)
-    difference = float(np.abs(predictor.embed(samples) - embed_texts(model, samples).numpy()).max())
-    if not difference <= MAX_DIFFERENCE:
-        raise UserError(f"export: a vector of ONNX differs from torch's by {difference}")
-    predictor.manifest = manifest.model_copy(update={"max_difference": difference})
-    return predictor
-
-
-def index(predictor: Predictor, documents: Documents, params: Params) -> None:
-    """Embed every passage with the exported encoder, and build the index over the vectors."""
-    model, embed = predictor.manifest, predictor.embed_documents
-    identity = (model.embedding, model.splits[CORPUS])
-    embedded = embedding.embed_corpus(documents, embed, predictor.dimensions, *identity)
-    for name in (VECTORS, OFFSETS):
-        shutil.copyfile(embedded / name, WORKSHOP / name)
-    shutil.copyfile(PROCESSED / CORPUS, WORKSHOP / DOCUMENTS)
-    record = build(WORKSHOP, embedded.name, params.index, cores.threads(params.train.threads))
-    predictor.manifest = model.model_copy(update={"index": record})
-
-
-def calibrate(predictor: Predictor) -> None:
-    """Choose the retrieval mode with the highest nDCG@10 on the validation queries, if any."""
-    valid = read_split("valid")
-    if not len(valid):
-        return
-    queries = queries_of(valid)
-    vectors = predictor.embed_queries(list(queries.values()))
-    ndcg = {
-        mode: round(float(by_query(valid, rankings)["ndcg_at_10"].mean()), 4)
-        for mode, rankings in rank(predictor.collection, queries, vectors).items()
+    encoders: dict[EncoderName, Encoder] = {"pretrained": Encoder(load_backbone(backbone))}
+    if data.rows["train"]:
+        encoders = {"fine_tuned": model, **encoders}
+    candidates = {
+        name: make(name, encoder, backbone, documents, manifest, params)
+        for name, encoder in encoders.items()
     }
-    chosen = max(ndcg, key=lambda mode: ndcg[mode])
-    found = {"retrieval": chosen, "validation_ndcg_at_10": ndcg}
-    predictor.manifest = predictor.manifest.model_copy(update=found)
-    write_reference(predictor, list(queries.values())[: reference.MAX_ROWS])
+    name, facts = decide(candidates, documents)
+    predictor = assemble(name, candidates, facts, params)
+    write_reference(predictor)
+    return publish(name, predictor)
 
 
-def write_reference(predictor: Predictor, queries: list[str]) -> None:
+def decide(
+    candidates: dict[EncoderName, Candidate], documents: Documents
+) -> tuple[EncoderName, dict[str, object]]:
+    """Return the encoder with the highest nDCG@10 in its best mode on the validation queries.
+
+    Also returns what the manifest says of that. Without validation queries it is the first one.
+    """
+    valid, words = read_split("valid"), Words(WORKSHOP / WORDS)
+    if not len(valid):
+        return next(iter(candidates)), {}
+    queries = queries_of(valid)
+    ndcg: dict[EncoderName, dict[Mode, float]] = {
+        name: {
+            mode: round(float(by_query(valid, rankings)["ndcg_at_10"].mean()), 4)
+            for mode, rankings in candidate.rank(queries, words, documents).items()
+        }
+        for name, candidate in candidates.items()
+    }
+    encoder, mode = choose(ndcg)
+    print(f"nDCG@10 on {len(queries):,} validation queries: {ndcg}; serving {encoder}, {mode}")
+    if encoder == "pretrained" and len(candidates) > 1:
+        print("note: fine-tuning did not help, so the pretrained encoder is served unchanged")
+    return encoder, {"retrieval": mode, "validation_ndcg_at_10": ndcg}
+
+
+def assemble(
+    name: EncoderName,
+    candidates: dict[EncoderName, Candidate],
+    facts: dict[str, object],
+    params: Params,
+) -> Predictor:
+    """Put everything that a search needs into the workshop, and build the index."""
+    served = candidates[name]
+    folders = {name: WORKSHOP}
+    if "fine_tuned" in candidates:  # kept: the evaluation needs both
+        folders.setdefault("fine_tuned", WORKSHOP / NOT_SERVED)
+    for each, folder in folders.items():
+        shutil.copytree(candidates[each].predictor.folder, folder, dirs_exist_ok=True)
+    for file in (VECTORS, OFFSETS):
+        shutil.copyfile(served.embedded / file, WORKSHOP / file)
+    shutil.copyfile(PROCESSED / CORPUS, WORKSHOP / DOCUMENTS)
+    key, threads = served.embedded.name, cores.threads(params.train.threads)
+    facts = {**facts, "index": build(WORKSHOP, key, params.index, threads)}
+    return load(name, WORKSHOP, served.predictor.manifest.model_copy(update=facts), params)
+
+
+def write_reference(predictor: Predictor) -> None:
     """Write what `monitor` compares with: signals in each mode, since it may change later."""
+    queries = list(queries_of(read_split("valid")).values())[: reference.MAX_ROWS]
+    if not queries:
+        return
     observe, signals = Signals(predictor), []
     for mode in MODES:
         predictor.collection.mode = mode
@@ -131,11 +133,13 @@ def write_reference(predictor: Predictor, queries: list[str]) -> None:
     reference.write(WORKSHOP, signals)
 
 
-def publish(predictor: Predictor) -> Manifest:
+def publish(name: EncoderName, predictor: Predictor) -> Manifest:
     """Move the model, the index and the documents into `models/`; remove what is left over."""
     cost = {"peak_memory_mb": tracking.peak_memory_mb()}
     manifest = artifacts.publish(WORKSHOP, predictor.manifest.model_copy(update=cost))
-    shutil.rmtree(embedding.CACHE)
+    shutil.rmtree(FOLDER)
+    if name == "fine_tuned":  # the others' vectors are used again by the evaluation
+        shutil.rmtree(embedding.CACHE / name)
     mlflow.log_metric("onnx_max_difference", manifest.max_difference)
     mlflow.log_param("data_sha256", manifest.data_sha256)
     return manifest

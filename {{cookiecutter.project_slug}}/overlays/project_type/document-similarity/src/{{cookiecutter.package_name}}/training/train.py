@@ -66,7 +66,7 @@ def train(params: Params) -> None:
             fit(model, rows, valid, Words(WORKSHOP / WORDS), params, checkpoint)
         else:
             print("there are no training queries: the pretrained encoder is used unchanged")
-        export(model.cpu(), folder, tokenizer, documents, data, checkpoint, params)
+        export(model.cpu(), folder, documents, data, checkpoint, params)
         checkpoint.remove()
 
 

@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from portfolio_kit import artifacts, records, sources
-from portfolio_kit.artifacts import PROCESSED, RAW
+from portfolio_kit import artifacts, records, tables
+from portfolio_kit.artifacts import PROCESSED
 from portfolio_kit.errors import UserError
 from portfolio_kit.timegrid import checks, table
 from portfolio_kit.timegrid.calendar import check_calendar
@@ -40,11 +40,8 @@ def prepare(params: Params) -> None:
     """Fetch, validate, split by time and write `data/processed/`, the manifest last."""
     data = params.data
     check_calendar(data.freq, data.timezone, data.holidays)
-    path = sources.fetch(data.source, data.sha256, RAW, "data.source")
-    sha256 = artifacts.sha256(path)
-    if data.sha256 is None:
-        print(f"data.source is not pinned; {path} has sha256 {sha256} (delete it to fetch again)")
-    rows = readers.read(path, data, "data.source")
+    path, sha256 = tables.fetch(data.source, data.sha256, "data.source")
+    rows, has_offsets = readers.read(path, data, "data.source")
     rows = rows.sort_values(["unique_id", "ds"], kind="stable", ignore_index=True)
     rows, outside = table.without_ends(rows)
     rows = validation.check_values(rows, data, path.name)
@@ -54,7 +51,7 @@ def prepare(params: Params) -> None:
     checks.check_gaps(rows, data.gaps, data.target_column, path.name)
     rows, filled = table.fill(rows, params.season_lengths, data.gaps)
     starts = block_starts(rows["ds"], data, params.horizon)
-    shape = shape_of(params, yearly=bool(starts[0] - rows["ds"].min().to_numpy() >= YEAR))
+    shape = shape_of(params, bool(starts[0] - rows["ds"].min().to_numpy() >= YEAR), has_offsets)
     validation.check_lengths(rows, starts, shape)
 
     block_of = np.searchsorted(np.array(starts), rows["ds"].to_numpy(), "right")

@@ -10,10 +10,10 @@ from portfolio_kit.timegrid.times import moments
 from ..params import Data
 
 
-def read(path: Path, data: Data, source: str) -> pd.DataFrame:
+def read(path: Path, data: Data, source: str) -> tuple[pd.DataFrame, bool]:
     """Return one row per record, in the order of the file, with the line (or row) where it is.
 
-    `ds` is datetime64[s], UTC where the file or `data.timezone` says which zone it is in. Raises
+    `ds` is as `moments` returns it, and so is the second value: whether times have offsets. Raises
     `UserError`, which names the parameter `source`, for a file that is empty or cannot be parsed,
     and for missing columns and unreadable times.
     """
@@ -25,4 +25,5 @@ def read(path: Path, data: Data, source: str) -> pd.DataFrame:
         path, source, data.time_column, data.target_column, data.id_column, covariates
     )
     field = f"data.time_column {data.time_column!r} of {path.name}"
-    return rows.assign(ds=moments(rows, data.timezone, field))
+    ds, has_offsets = moments(rows, data.freq, data.timezone, field)
+    return rows.assign(ds=ds), has_offsets

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from portfolio_kit.serving.dependencies import REJECTIONS, Keep, Queue, loaded
 from portfolio_kit.timegrid import api
-from portfolio_kit.timegrid.requests import FutureRow, HistoryRow, series_of, with_future
+from portfolio_kit.timegrid.requests import SeriesRequest, check_finite, with_future
 from portfolio_kit.timegrid.series import Question
 
 from ..predictor import Predictor, rows_of
@@ -21,11 +21,9 @@ MAX_STEPS = 480
 Model = Annotated[Predictor, Depends(loaded)]
 
 
-class ForecastRequest(BaseModel):
-    history: Annotated[list[HistoryRow], Field(min_length=1)] | None = None
-    future: list[FutureRow] = []
+class ForecastRequest(SeriesRequest):
     h: Annotated[int, Field(strict=True, ge=1, le=MAX_STEPS)] | None = None
-    level: Annotated[list[Literal[80, 95]], Field(max_length=2)] = [80, 95]
+    level: list[Literal[80, 95]] = Field([80, 95], max_length=2)
 
 
 class Step(TypedDict):
@@ -52,12 +50,10 @@ router.include_router(api.router)
 async def forecast(
     body: ForecastRequest, model: Model, queue: Queue, keep: Keep
 ) -> ForecastResponse:
-    """Continue each series: those in the request or, without a history, the stored ones."""
-    shape, positive = model.shape, model.manifest.positive
+    """Continue each series: those in the request or, without a history, the stored ones, or one."""
+    shape = model.shape
     h = body.h or shape.horizon
-    series = list(model.stored.values())
-    if body.history is not None:
-        series = series_of(body.history, shape, at_least=shape.history, positive=positive)
+    series = body.series(model.stored, shape, shape.history, model.manifest.positive)
     warnings = []
     if body.future:
         series = with_future(series, body.future, h, shape)
@@ -73,6 +69,7 @@ async def forecast(
         )
     questions = [Question(one, h, shape.horizon) for one in series]
     answers = await queue.submit(questions)
+    check_finite(questions, answers)
     keep(questions, answers)
     FORECASTS.labels("stored" if body.history is None else "given").inc(len(questions))
     STEPS.observe(h)

@@ -32,7 +32,7 @@ def train(params: Params) -> None:
     """Train on `train`, choose the epoch on `valid`, write `models/`; `test` stays closed."""
     data = artifacts.read_manifest(artifacts.PROCESSED, Dataset, made_by="data")
     shape = data.shape
-    if shape != shape_of(params, shape.yearly):
+    if shape != shape_of(params, shape.yearly, shape.offsets):
         raise UserError("data/processed/ was made with other parameters; run `make data` again")
     torch.manual_seed(params.seed)
     torch.set_num_threads(cores.threads(params.train.threads))

@@ -20,8 +20,6 @@ SPLITS = ("train", "valid", "test")
 class Dataset(records.Dataset):
     """The manifest of `data/processed/`."""
 
-    test_source: str | None
-    test_sha256: str | None
     classes: dict[str, int]  # rows of the training set, by class
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from portfolio_kit.errors import UserError
+from portfolio_kit.labels import named
 from portfolio_kit.monitoring import outcomes
 from portfolio_kit.monitoring.verdict import Quality
 
@@ -21,7 +22,8 @@ def live_quality(
     labels: a CSV file with the columns id (X-Request-ID, a slash, the text's place) and label.
     """
     table = outcomes.read(labels, {"id", "label"}, dtype=str, keep_default_na=False)
-    known = table.set_index("id")["label"].to_dict()
+    names = named(table["label"], params.data.label_names, must_occur=False)
+    known = dict(zip(table["id"], names, strict=True))
     rows = [(one["answer"]["label"], known[one["id"]]) for one in answers if one["id"] in known]
     if not rows:
         raise UserError(f"monitor.labels: no id in {labels} matches a compared answer")

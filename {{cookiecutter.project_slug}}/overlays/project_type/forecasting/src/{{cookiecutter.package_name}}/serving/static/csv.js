@@ -1,7 +1,7 @@
 // Parses a history in CSV into rows as the API takes them, and formats them again.
 
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
-const TIME = /^\d{4}-\d\d-\d\d/;
+const TIME = /^\d{4}[-/]?\d\d[-/]?\d\d/;
 
 /** Return the rows of a CSV whose header names ds and y; throw an Error that names the line. */
 export function parse(text) {

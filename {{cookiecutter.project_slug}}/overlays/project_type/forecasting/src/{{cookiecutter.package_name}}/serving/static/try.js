@@ -85,7 +85,9 @@ async function showSeries() {
   if (asked !== drawn) return;
   const [, count, unit] = /^(\d*)(\D+)$/.exec(freq);
   const step = (Number(count) || 1) * UNITS[unit];
-  const ahead = rows.map((row) => ({ ...row, time: Date.parse(`${row.ds}Z`) }));
+  // A date alone is UTC, a time without a zone would be taken for local.
+  const utc = (ds) => Date.parse(ds.replace(/(T[\d:]+)$/, "$1Z"));
+  const ahead = rows.map((row) => ({ ...row, time: utc(row.ds) }));
   const own = given?.filter((row) => (row.unique_id ?? rows[0].unique_id) === name) ?? history;
   // Counted back from the forecast: pasted times may be in another zone than the answer.
   const past = own.map((row, i) => ({ y: row.y, time: ahead[0].time - step * (own.length - i) }));
@@ -161,7 +163,7 @@ function table({ ahead, number }) {
   });
   const rows = ahead.map((row) => {
     const range = (level) => `${number(row[`lo_${level}`])} – ${number(row[`hi_${level}`])}`;
-    const time = element("th", "", row.ds.replace("T", " ").replace(/:00$/, ""));
+    const time = element("th", "", row.ds.replace("T", " ").replace(/:00(Z?)$/, "$1"));
     time.scope = "row";
     const values = [number(row.y_hat), range(80), range(95)];
     return element("tr", "", time, ...values.map((value) => element("td", "", value)));
