@@ -587,6 +587,7 @@ BREAKERS = {
         "may be chance": metrics(
             lambda m: m["versus_best_baseline"].update(interval_95=[-0.05, 0.1])
         ),
+        "too few origins": metrics(lambda m: m["versus_best_baseline"].update(interval_95=None)),
         "no reason": no_reason,
         "a reason that the run wrote": explained_by_the_run,
         "the worst of them": compared_with_the_worst,

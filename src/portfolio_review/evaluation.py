@@ -9,15 +9,18 @@ from .project import Project
 from .reading import number, part
 from .syntax import calls, dotted
 
-# The metrics of each project type; the first one decides.
+# The metrics of each project type; the first one decides, unless the project chose another.
 METRICS = {
     "text-classification": ("macro_f1", "accuracy", "ece"),
     "forecasting": ("wape", "mase", "coverage_80", "coverage_95"),
     "document-similarity": ("ndcg_at_10", "mrr_at_10", "recall_at_10", "recall_at_100"),
 }
+CHOICE = {"forecasting": ("wape", "mase", "mae")}  # `evaluate.metric`
 ERRORS = ("wape", "mase", "mape", "mae", "rmse", "ece")  # lower is better
 ENOUGH_WORDS = 15  # for a reason
 RUN = "Run `make evaluate`."
+TOO_FEW = "too few origins for a 95% interval"
+MORE = "Forecast more origins: lower `evaluate.step_size`, or raise `data.test_fraction`."
 
 
 @criterion("evaluation.held_out", "only `evaluate` opens the held-out test set")
@@ -82,8 +85,11 @@ def metrics(project: Project) -> Finding:
         faults.append(f"reports/metrics.json: unknown project type {project.type!r}")
     intervals = part(project.metrics, "intervals_95")
     baselines = part(project.metrics, "baselines")
-    if wanted and not isinstance(intervals.get(wanted[0]), list):
-        faults.append(f"reports/metrics.json, `intervals_95`: {wanted[0]} is missing")
+    chosen = part(project.metrics, "versus_best_baseline").get("metric")
+    for decides in [chosen] if chosen in CHOICE.get(project.type, ()) else wanted[:1]:
+        if not isinstance(intervals.get(decides), list):
+            few = f" ({TOO_FEW})" if has_too_few(project) else ""
+            faults.append(f"reports/metrics.json, `intervals_95`: {decides} is missing{few}")
     if len(baselines) < 2:
         faults.append(f"reports/metrics.json: {len(baselines)} baselines, fewer than two")
     values = {name: number(model.get(name)) for name in wanted}
@@ -98,13 +104,23 @@ def metrics(project: Project) -> Finding:
         f"baselines: {'; '.join(baselines)}",
         f"intervals: {', '.join(intervals)}",
     ]
-    return judge(faults, evidence, "Let `evaluate` measure what is missing.")
+    advice = MORE if has_too_few(project) else "Let `evaluate` measure what is missing."
+    return judge(faults, evidence, advice)
+
+
+def has_too_few(project: Project) -> bool:
+    """Tell whether `evaluate` could not say if the lead is chance."""
+    versus = part(project.metrics, "versus_best_baseline")
+    return "interval_95" in versus and versus["interval_95"] is None
 
 
 @criterion("evaluation.baseline", "better than the best baseline, or README.md says why not")
 def baseline(project: Project) -> Finding:
     versus = part(project.metrics, "versus_best_baseline")
     interval = versus.get("interval_95")
+    if has_too_few(project):
+        found = f"{versus.get('metric')} against {versus.get('baseline')}: {TOO_FEW}"
+        return Finding(NOT_YET, [f"reports/metrics.json: {found}"], MORE)
     if not isinstance(interval, list) or len(interval) != 2 or None in map(number, interval):
         return Finding(NOT_YET, ["reports/metrics.json: no comparison with a baseline"], RUN)
     rival, metric = str(versus.get("baseline")), str(versus.get("metric"))

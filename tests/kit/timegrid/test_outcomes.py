@@ -28,7 +28,8 @@ def test_each_forecast_is_matched_with_its_values(name, zone):
     answers, y = logged(name, zone)
     windows = match(answers, LABELS)
     assert len(windows) == 30
-    for day, (came, forecast) in enumerate(windows):
+    for day, (series, (came, forecast)) in enumerate(windows):
+        assert series == name
         assert came == pytest.approx(y[24 * day : 24 * day + 24])
         assert forecast.tolist() == list(range(24 * day, 24 * day + 24))
 

@@ -47,6 +47,24 @@ def test_the_interval_covers_the_mean_of_a_series_with_memory():
     assert covered[1] / 150 < 0.65
 
 
+@pytest.mark.parametrize(("moments", "block"), [(1, 1), (4, 1), (9, 100), (49, 10)])
+def test_of_few_stretches_of_time_there_is_no_interval(moments, block):
+    """Their draws are alike or the same: an interval of no width would look certain."""
+    values = np.random.default_rng(1).normal(5, 1, moments)
+    bootstrap = BlockBootstrap(np.arange(moments), block, samples=100, seed=1)
+    mean, interval = bootstrap.ratio(values, np.ones(moments))
+    assert mean == pytest.approx(values.mean())
+    assert interval is None
+
+
+@pytest.mark.parametrize(("moments", "block"), [(5, 1), (50, 10)])
+def test_of_some_there_is_one(moments, block):
+    values = np.random.default_rng(1).normal(5, 1, moments)
+    bootstrap = BlockBootstrap(np.arange(moments), block, samples=100, seed=1)
+    _, (low, high) = bootstrap.ratio(values, np.ones(moments))
+    assert low < values.mean() < high
+
+
 def test_windows_of_one_moment_are_drawn_together():
     starts = np.array([30, 10, 20, 10, 30])
     values = np.array([[1.0, np.nan], [2, 3], [4, 5], [6, np.nan], [np.nan, np.nan]])

@@ -25,7 +25,7 @@ STYLE: Any = {
 
 
 def comparison(metrics: Metrics, metric: str, name: str, lower_is_better: bool = False) -> None:
-    """Draw the model's metric, with its 95% interval, next to each baseline's, best on top."""
+    """Draw the model's metric, with its 95% interval if known, next to each baseline's, best on top."""
     models = {"this model": metrics.model, **metrics.baselines}
     names = sorted(models, key=lambda model: models[model][metric], reverse=lower_is_better)
     with plt.rc_context(STYLE):
@@ -33,7 +33,8 @@ def comparison(metrics: Metrics, metric: str, name: str, lower_is_better: bool =
         colors = [ACCENT if model == "this model" else MUTED for model in names]
         bars = axes.barh(names, [models[model][metric] for model in names], color=colors)
         axes.bar_label(bars, fmt="%.3f", padding=22)
-        axes.plot(metrics.intervals_95[metric], ["this model"] * 2, color="black", linewidth=2)
+        if limits := metrics.intervals_95.get(metric):
+            axes.plot(limits, ["this model"] * 2, color="black", linewidth=2)
         axes.margins(x=0.15)
         axes.set_title(f"Held-out test set: {metric.replace('_', ' ')}")
         save(figure, name)

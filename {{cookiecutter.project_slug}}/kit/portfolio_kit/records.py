@@ -47,12 +47,15 @@ class Manifest(Listed):
 
 
 class Versus(Record):
-    """A paired comparison: above zero the model is better, whichever way the metric points."""
+    """A paired comparison: above zero the model is better, whichever way the metric points.
+
+    Without an interval there were too few forecasts to say whether the difference is chance.
+    """
 
     baseline: str
     metric: str
     difference: float
-    interval_95: Interval
+    interval_95: Interval | None
 
 
 class Evaluated(Record):
@@ -72,7 +75,7 @@ class Metrics(Record):
     data: Evaluated
     model: dict[str, float]
     baselines: dict[str, dict[str, float]]
-    intervals_95: dict[str, Interval]
+    intervals_95: dict[str, Interval]  # without those that cannot be estimated
     versus_best_baseline: Versus | None
     not_measured: str | None = None  # why there is no comparison
     not_drawn: list[str] = []  # figures that the data does not allow

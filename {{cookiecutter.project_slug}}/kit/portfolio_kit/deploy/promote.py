@@ -59,7 +59,7 @@ def parsed(text: str, where: str) -> dict[str, Any]:
     try:
         metrics = json.loads(text)
         lead = metrics["versus_best_baseline"] or {**NOTHING, "metric": "", "baseline": ""}
-        [lead["metric"], lead["baseline"], lead["difference"] + sum(lead["interval_95"])]
+        [lead["metric"], lead["baseline"], lead["difference"] + sum(lead["interval_95"] or [0, 0])]
         [metrics["model_version"], metrics["data"]["sha256"][:12], metrics["model"].items()]
         format(metrics["data"]["rows"]["test"], ",")
     except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -79,6 +79,8 @@ def judge(new: dict[str, Any], current: dict[str, Any] | None) -> tuple[str, str
             "undecided",
             f"The current model was judged by {other['metric']}, which is not comparable.",
         )
+    if not (lead["interval_95"] and (other or NOTHING)["interval_95"]):
+        return "undecided", "There were too few forecasts to say whether the lead is chance."
     gain, low, high = difference(lead, other or NOTHING)
     rival = "the current one" if other else f"the best baseline, {lead['baseline']}"
     verdict, said = "undecided", f"Whether the new model or {rival} is better may be chance"
@@ -127,8 +129,9 @@ def column(title: str, metrics: dict[str, Any], names: list[str]) -> list[str]:
     ]
     lead = metrics["versus_best_baseline"]
     if lead:
-        low, high = lead["interval_95"]
-        cells += [lead["baseline"], f"{lead['difference']:+.3f}", f"{low:+.3f} to {high:+.3f}"]
+        limits = lead["interval_95"]
+        said = "{:+.3f} to {:+.3f}".format(*limits) if limits else "–"
+        cells += [lead["baseline"], f"{lead['difference']:+.3f}", said]
     else:
         cells += ["–"] * 3
     data = metrics["data"]

@@ -13,6 +13,8 @@ from ..intervals import interval_95
 from ..records import Metrics
 from .verdict import Quality
 
+MIN_ANSWERS = 5  # of fewer, an interval says nothing
+
 
 @contextmanager
 def readable(path: str) -> Iterator[None]:
@@ -44,16 +46,21 @@ def compare(
     """Return the score of the answers next to that of the held-out test set.
 
     `score` takes indices of answers. It is an alarm when the live 95% interval lies entirely on the
-    worse side of the test set's.
+    worse side of the test set's; of few answers there is none, since drawn again and again they would
+    seem certain.
     """
-    low, high = interval_95(score, answers, params.evaluate.bootstrap_samples, params.seed)
-    lowest, highest = held_out.intervals_95[metric]
+    live, known = None, held_out.intervals_95.get(metric)
+    if answers >= MIN_ANSWERS:
+        live = interval_95(score, answers, params.evaluate.bootstrap_samples, params.seed)
+    is_alarm = False
+    if live and known:
+        is_alarm = live[0] > known[1] if lower_is_better else live[1] < known[0]
     return Quality(
         metric=metric,
         answers=answers,
         live=score(np.arange(answers)),
-        interval_95=[low, high],
+        interval_95=live,
         held_out=held_out.model[metric],
-        held_out_interval_95=[lowest, highest],
-        is_alarm=low > highest if lower_is_better else high < lowest,
+        held_out_interval_95=known,
+        is_alarm=is_alarm,
     )

@@ -6,6 +6,7 @@ import pandas as pd
 from ..artifacts import REPORTS, write_text
 from ..markdown import cell, plain
 from ..plots import ACCENT, MUTED, STYLE, plt, save
+from ..records import Interval
 from .verdict import Verdict
 
 REPORT = REPORTS / "drift.md"
@@ -20,11 +21,10 @@ def write(verdict: Verdict, reference: pd.DataFrame, window: pd.DataFrame) -> No
     quality, rejected = verdict.quality, verdict.data_quality
     live = "Unknown: no outcomes were given (`monitor.labels`)."
     if quality:
-        (low, high), (lowest, highest) = quality.interval_95, quality.held_out_interval_95
+        now, then = map(_interval, (quality.interval_95, quality.held_out_interval_95))
         live = (
-            f"{quality.metric} {quality.live:.3f} (95% interval {low:.3f} to {high:.3f}) on "
-            f"{quality.answers:,} answers with a known outcome; on the held-out test set "
-            f"{quality.held_out:.3f} ({lowest:.3f} to {highest:.3f})."
+            f"{quality.metric} {quality.live:.3f} ({now}) on {quality.answers:,} answers with a "
+            f"known outcome; on the held-out test set {quality.held_out:.3f} ({then})."
         )
     rule = "|---" * 7 + "|"
     rows = [
@@ -74,6 +74,10 @@ def draw(reference: pd.DataFrame, window: pd.DataFrame) -> None:
         panels[0, 0].legend(frameon=False)
         figure.tight_layout()
         save(figure, FIGURE, REPORTS)
+
+
+def _interval(limits: Interval | None) -> str:
+    return "95% interval {:.3f} to {:.3f}".format(*limits) if limits else "too few for an interval"
 
 
 def _numbers(summary: dict[str, float]) -> str:

@@ -20,14 +20,17 @@ class Finding(Record):
 
 
 class Quality(Record):
-    """The score of answers whose outcome is known, and that of the held-out test set."""
+    """The score of answers whose outcome is known, and that of the held-out test set.
+
+    Too few answers or test rows have no interval, and without both there is no alarm.
+    """
 
     metric: str
     answers: int
     live: float
-    interval_95: Interval
+    interval_95: Interval | None
     held_out: float
-    held_out_interval_95: Interval
+    held_out_interval_95: Interval | None
     is_alarm: bool
 
 

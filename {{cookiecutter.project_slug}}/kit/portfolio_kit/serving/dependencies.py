@@ -61,6 +61,7 @@ NOT_READY: Responses = {503: {"model": Rejection, "description": "The model is l
 REJECTIONS: Responses = {
     408: {"model": Rejection, "description": "The body took too long to arrive"},
     413: {"model": Rejection, "description": "The body is too large"},
+    415: {"model": Rejection, "description": "The body is compressed, or not declared as JSON"},
     422: {"model": Rejection, "description": "The body is invalid"},
     503: {"model": Rejection, "description": "The model is loading, or too many requests wait"},
 }

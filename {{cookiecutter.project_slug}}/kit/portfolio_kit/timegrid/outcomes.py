@@ -12,8 +12,9 @@ from . import iso
 from .series import ONLY_SERIES, name_of
 
 
-def match(answers: list[dict[str, Any]], path: str) -> list[np.ndarray]:
-    """Return values and forecasts, (2, steps), of each logged answer whose steps have all passed.
+def match(answers: list[dict[str, Any]], path: str) -> list[tuple[str, np.ndarray]]:
+    """Return the series of each logged answer whose steps have all passed, and its values and
+    forecasts, (2, steps).
 
     path: a CSV file with the columns ds and y, and unique_id if there are several series. Raises
     `UserError` if it cannot be read or covers no answer.
@@ -24,7 +25,8 @@ def match(answers: list[dict[str, Any]], path: str) -> list[np.ndarray]:
         name, steps = one["answer"]["unique_id"], one["answer"]["forecast"]
         values = [known.get((name, pd.Timestamp(moment).tz_localize(None))) for moment, _ in steps]
         if None not in values:
-            windows.append(np.array([values, [value for _, value in steps]], dtype=float))
+            both = np.array([values, [value for _, value in steps]], dtype=float)
+            windows.append((name, both))
     if not windows:
         raise UserError(f"monitor.labels: {path} does not cover any forecast completely")
     return windows

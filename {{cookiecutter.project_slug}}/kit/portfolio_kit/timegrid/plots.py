@@ -1,12 +1,17 @@
-"""Fan charts: forecasts with their intervals over what was observed."""
+"""Charts of forecasts with their intervals, and of errors by lead time and group."""
 
+import itertools
 from collections.abc import Callable
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ..plots import ACCENT, MUTED
+from .slices import OURS, Slice
 
+LINES = ("-", "--", ":", "-.")
 WEEK = np.timedelta64(7, "D").astype("timedelta64[s]")
 
 
@@ -48,3 +53,55 @@ def draw_fans(axes: Axes, moments: np.ndarray, y: np.ndarray, quantiles: np.ndar
         axes.plot(when, values, color="black", linewidth=1, label=observed)
         axes.axvline(when[0], color=MUTED, linewidth=0.8)
     axes.tick_params(axis="x", labelsize=8)
+
+
+def lead_time(leads: dict[str, Slice], metric: str) -> Figure:
+    """Return a figure of each model's error by lead time."""
+    figure, axes = plt.subplots(figsize=(7.5, 4))
+    lines = itertools.cycle(LINES)
+    for name in next(iter(leads.values())).error:
+        is_ours = name == OURS
+        style = {"color": ACCENT, "linewidth": 2} if is_ours else {"color": "#66707a"}
+        line = "-" if is_ours else next(lines)
+        axes.plot([*map(int, leads)], _errors(leads, name), linestyle=line, label=name, **style)
+    axes.set(xlabel="lead time, steps", ylabel=metric.upper(), ylim=(0, None))
+    axes.set_title("Error by lead time")
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def coverage(leads: dict[str, Slice]) -> Figure:
+    """Return a figure of the share of values inside the intervals by lead time."""
+    figure, axes = plt.subplots(figsize=(7.5, 4))
+    for level, color in ((80, ACCENT), (95, "black")):
+        shares = [100 * getattr(part, f"coverage_{level}") for part in leads.values()]
+        axes.plot([*map(int, leads)], shares, color=color, label=f"{level}% interval")
+        axes.axhline(level, color=color, linewidth=1, linestyle=":")
+    axes.set(xlabel="lead time, steps", ylabel="values inside, %", ylim=(50, 100))
+    axes.set_title("Coverage by lead time")
+    axes.legend(frameon=False, loc="lower left")
+    return figure
+
+
+def groups(kinds: dict[str, dict[str, Slice]], metric: str, rival: str) -> Figure:
+    """Return a figure of the model's error and a rival's, with a panel for each kind of group."""
+    count = max(1, len(kinds))  # an empty panel if times are all alike
+    size = (3.6 * count, 3.4)
+    figure, panels = plt.subplots(1, count, figsize=size, sharey=True, squeeze=False)
+    for axes, (kind, parts) in zip(panels[0], kinds.items(), strict=False):
+        places = np.arange(len(parts))
+        for name, color, side in ((OURS, ACCENT, -0.2), (rival, MUTED, 0.2)):
+            axes.bar(places + side, _errors(parts, name), 0.4, color=color, label=name)
+        every = 1 if len(parts) <= 8 else 3
+        names = [name[:3] if kind == "weekday" else name for name in parts]
+        axes.set_xticks(places[::every], names[::every])
+        axes.set_title(f"By {kind}")
+    panels[0, 0].set_ylabel(metric.upper())
+    handles = panels[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=2, frameon=False)
+    return figure
+
+
+def _errors(parts: dict[str, Slice], name: str) -> np.ndarray:
+    """Return a model's error by slice, NaN where it is undefined."""
+    return np.array([part.error[name] for part in parts.values()], dtype=float)

@@ -2,7 +2,8 @@
 
 The errors of windows that start at the same moment, or at neighbouring ones, are correlated. So
 whole stretches of time are drawn (a circular block bootstrap, Politis and Romano 1992), and the
-test of Diebold and Mariano (1995) accounts for their covariance.
+test of Diebold and Mariano (1995) accounts for their covariance. Of few stretches neither can say
+anything: drawn again and again they would give intervals of no width, and certainty.
 """
 
 import math
@@ -11,6 +12,7 @@ import numpy as np
 from scipy import stats
 
 LIMITS = (2.5, 97.5)
+MIN_BLOCKS = 5  # stretches of time, at least
 
 
 class BlockBootstrap:
@@ -19,19 +21,22 @@ class BlockBootstrap:
     def __init__(self, starts: np.ndarray, block: int, samples: int, seed: int) -> None:
         moments, self._moment = np.unique(starts, return_inverse=True)
         self.moments = len(moments)
+        self.is_enough = self.moments >= MIN_BLOCKS * block
         self._drawn = draw_blocks(self.moments, block, samples, seed)
 
     def sum(self, values: np.ndarray) -> np.ndarray:
         """Return the sum (moments,) of values (windows, horizon) at each start, without NaN."""
         return np.bincount(self._moment, np.nansum(values, axis=1), self.moments)
 
-    def ratio(self, above: np.ndarray, below: np.ndarray) -> tuple[float, list[float]]:
+    def ratio(self, above: np.ndarray, below: np.ndarray) -> tuple[float, list[float] | None]:
         """Return the ratio of two sums over moments, each given as (moments,), and its percentile
-        interval [low, high].
+        interval [low, high]; None where there are too few moments to say.
         """
+        ratio = float(above.sum() / below.sum())
+        if not self.is_enough:
+            return ratio, None
         found = [above[rows].sum() / below[rows].sum() for rows in self._drawn]
-        limits = np.percentile(found, LIMITS)
-        return float(above.sum() / below.sum()), [float(limit) for limit in limits]
+        return ratio, [float(limit) for limit in np.percentile(found, LIMITS)]
 
 
 def draw_blocks(moments: int, block: int, samples: int, seed: int) -> np.ndarray:

@@ -34,12 +34,12 @@ def load_model() -> Served:
     weights = load_file(".cache/trained.safetensors")
     # Only the sizes of the inputs matter here: their scale is among the weights.
     inputs = Inputs(
-        np.zeros((2, SHAPE.history), np.float32),
+        np.zeros((2, SHAPE.history)),
         np.zeros((2, SHAPE.horizon, len(weights["forecaster.steps_mean"])), np.float32),
     )
     settings = Model.model_validate_json(sys.argv[1])
     forecaster = Forecaster(SHAPE, inputs, settings, 0.0, MANIFEST.positive)
-    model = Served(forecaster, MANIFEST.margins, MANIFEST.nonnegative)
+    model = Served(forecaster, MANIFEST.nonnegative)
     model.load_state_dict(weights)
     return model.eval()
 
@@ -78,8 +78,9 @@ def forecast(body: ForecastRequest) -> dict[str, Any]:
         observed=np.ones(known, dtype=bool),
     )
     inputs = Windows([series], SHAPE).inputs(np.array([0]), np.array([known]))
+    widths = MANIFEST.widths_by_series.get(series.name, MANIFEST.widths)
     with torch.no_grad():
-        quantiles = model(*map(torch.from_numpy, inputs))[0]
+        quantiles = model(*map(torch.from_numpy, inputs), torch.tensor([widths]))[0]
     answer = pd.DataFrame(quantiles.numpy(), columns=list(LEVELS))
     first = table["ds"].iloc[known - 1] + STEP
     moments = pd.date_range(first, periods=SHAPE.horizon, freq=STEP)

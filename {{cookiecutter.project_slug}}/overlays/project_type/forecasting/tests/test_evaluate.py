@@ -139,7 +139,7 @@ def test_the_error_of_a_lead_time_is_that_of_its_steps(metrics, by_window):
     y, quantiles = by_window
     for lead in (0, 11):
         error = np.abs(y - quantiles[:, :, 2])[:, lead].sum() / y[:, lead].sum()
-        found = metrics.slices["lead"][str(lead + 1)].wape["this model"]
+        found = metrics.slices["lead"][str(lead + 1)].error["this model"]
         assert found == pytest.approx(100 * error, rel=1e-3)
 
 

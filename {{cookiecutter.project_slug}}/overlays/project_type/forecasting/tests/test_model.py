@@ -10,9 +10,11 @@ import torch
 
 from portfolio_kit import artifacts
 from portfolio_kit.errors import UserError
+from portfolio_kit.timegrid.origins import Origins
 from portfolio_kit.timegrid.series import Question
 
 from {{cookiecutter.package_name}}.data.prepare import HISTORY, Dataset, read_series
+from {{cookiecutter.package_name}}.data.rolling import origins
 from {{cookiecutter.package_name}}.features import Windows
 from {{cookiecutter.package_name}}.training import export
 
@@ -34,10 +36,27 @@ def ahead(predictor):
     return ahead
 
 
-@pytest.mark.parametrize("factor", [0.01, 3.0, 1000.0])
-def test_a_series_of_another_level_is_forecast_at_that_level(factor, series, ahead):
-    found, expected = ahead(replace(series, y=factor * series.y)), factor * ahead(series)
-    np.testing.assert_allclose(found, expected, atol=1e-3 * expected.max())
+@pytest.mark.parametrize("factor", [1e-6, 0.01, 3.0, 1e9])
+def test_a_factor_multiplies_forecast_and_intervals(factor, series, ahead):
+    found = ahead(replace(series, y=factor * series.y))
+    np.testing.assert_allclose(found, factor * ahead(series), rtol=1e-4)
+
+
+@pytest.mark.parametrize("constant", [50.0, -60.0, -1e3, 1e7])
+def test_a_constant_moves_forecast_and_intervals_by_just_that(constant, series, ahead):
+    """Hires end at zero; what is below zero anyway does not."""
+    moved, expected = ahead(replace(series, y=series.y + constant)), ahead(series) + constant
+    if (series.y + constant).min() >= 0:
+        expected = np.maximum(expected, 0)
+    assert (ahead(series) > 0).all()
+    np.testing.assert_allclose(moved, expected, atol=1e-3 * series.y.std())
+
+
+def test_a_series_around_zero_is_answered_with_intervals_as_wide(series, ahead):
+    """Its mean says nothing about its errors."""
+    width = ahead(series)[:, 3] - ahead(series)[:, 1]
+    centred = ahead(replace(series, y=series.y - series.y.mean()))
+    np.testing.assert_allclose(centred[:, 3] - centred[:, 1], width, rtol=1e-3)
 
 
 def test_a_repeated_season_is_forecast_as_itself(series, ahead, predictor):
@@ -83,9 +102,9 @@ def test_shuffled_future_covariates_hurt(trained, predictor, monkeypatch):
     for series in (whole, replace(whole, future=whole.future[order])):
         windows = Windows([series], predictor.shape)
         at = np.arange(len(whole.y) - 200, len(whole.y) - predictor.shape.horizon)
-        which = np.zeros_like(at)
-        middle = predictor.quantiles(windows.inputs(which, at))[:, :, 2]
-        errors.append(np.abs(middle - windows.targets(which, at)[0]).mean())
+        some = Origins(np.zeros_like(at), at)
+        middle = predictor.quantiles(windows, some)[:, :, 2]
+        errors.append(np.abs(middle - windows.targets(*some)[0]).mean())
     assert errors[1] > 1.05 * errors[0]
 
 
@@ -113,12 +132,41 @@ def test_the_exported_model_computes_what_torch_computes(trained, predictor, mon
     monkeypatch.chdir(trained.folder)
     windows = Windows(read_series(predictor.shape, "train", "valid"), predictor.shape)
     at = np.arange(predictor.shape.history, predictor.shape.history + 100)
-    inputs = windows.inputs(np.zeros_like(at), at)
-    manifest = predictor.manifest
-    served = export.Served(trained.model, manifest.margins, manifest.nonnegative).eval()
+    some = Origins(np.zeros_like(at), at)
+    served = export.Served(trained.model, predictor.manifest.nonnegative).eval()
+    inputs = (*windows.inputs(*some), predictor.widths(windows)[some.which])
     with torch.no_grad():
         expected = served(*map(torch.from_numpy, inputs)).numpy()
-    np.testing.assert_allclose(predictor.quantiles(inputs), expected, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(predictor.quantiles(windows, some), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_each_series_has_its_own_width_and_others_that_of_all(series, predictor, monkeypatch):
+    """A width of 2 doubles the intervals around the same forecast."""
+    manifest = predictor.manifest
+    changed = {"widths": [1.0, 1.0], "widths_by_series": {series.name: [2.0, 2.0]}}
+    monkeypatch.setattr(predictor, "manifest", manifest.model_copy(update=changed))
+    horizon = predictor.shape.horizon
+    high = replace(series, y=series.y + 1000.0)  # far from zero, where hires end
+    known, other = predictor.answer(
+        [Question(one, horizon, horizon) for one in (high, replace(high, name="another"))]
+    )
+    np.testing.assert_allclose(known[:, 2], other[:, 2], rtol=1e-5)
+    for place in (0, 1, 3, 4):
+        wide, usual = (each[:, place] - each[:, 2] for each in (known, other))
+        np.testing.assert_allclose(wide, 2 * usual, rtol=1e-3)
+
+
+def test_the_widths_cover_the_validation_block_as_promised(trained, predictor, monkeypatch):
+    monkeypatch.chdir(trained.folder)
+    data = artifacts.read_manifest(artifacts.PROCESSED, Dataset, made_by="data")
+    windows = Windows(read_series(data.shape, "train", "valid"), data.shape)
+    valid = origins(windows, *data.boundaries)
+    y, (lowest, low, _, high, highest) = (
+        windows.targets(*valid)[0],
+        np.moveaxis(predictor.quantiles(windows, valid), -1, 0),
+    )
+    assert ((y >= low) & (y <= high)).mean() == pytest.approx(0.80, abs=0.002)
+    assert ((y >= lowest) & (y <= highest)).mean() == pytest.approx(0.95, abs=0.01)
 
 
 def test_an_export_that_computes_something_else_is_rejected(trained, monkeypatch):
@@ -130,9 +178,8 @@ def test_an_export_that_computes_something_else_is_rejected(trained, monkeypatch
     monkeypatch.setattr(
         export.onnx_export, "write", lambda *_, path, **options: shutil.copyfile(written, path)
     )
-    monkeypatch.setattr(
-        export.Predictor, "quantiles", lambda self, inputs: inputs.history[:, :1, None]
-    )
+    right = export.Predictor.quantiles
+    monkeypatch.setattr(export.Predictor, "quantiles", lambda *given: right(*given) + 1)
     with pytest.raises(UserError, match="ONNX differs from torch"):
         export.export(*trained.exported)
     assert {path: path.read_bytes() for path in artifacts.MODELS.iterdir()} == before

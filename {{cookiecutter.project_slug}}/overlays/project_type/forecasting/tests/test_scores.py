@@ -51,6 +51,7 @@ def test_the_scaled_error_is_that_of_utilsforecast(case):
 def test_scores_by_hand():
     y, y_hat = np.array([[10.0, 20.0], [30.0, 40.0]]), np.array([[12.0, 20.0], [24.0, 44.0]])
     assert scores.wape(y, y_hat) == pytest.approx(100 * 12 / 100)
+    assert scores.mae(y, y_hat) == pytest.approx(12 / 4)
     assert scores.mape(y, y_hat) == pytest.approx(100 * (0.2 + 0 + 0.2 + 0.1) / 4)
     assert scores.rmse(y, y_hat) == pytest.approx(np.sqrt((4 + 36 + 16) / 4))
     assert scores.mase(y, y_hat, np.array([2.0, 4.0])) == pytest.approx((1 + 0 + 1.5 + 1) / 4)
@@ -58,18 +59,20 @@ def test_scores_by_hand():
     quantiles = np.array([[[8.0, 12.0], [19.0, 19.5]]])
     by_hand = (0.1 * 2 + 0.1 * 2 + 0.1 * 1 + 0.9 * 0.5) / 4
     assert scores.pinball(y[:1], quantiles, [0.1, 0.9]) == pytest.approx(by_hand)
-    assert scores.coverage(y, y - [[0, 1], [2, -1]], y + 1) == 0.75
+
+
+def test_a_series_that_never_changed_in_training_has_no_scaled_error():
+    y, y_hat = np.array([[1.0, 2.0], [5.0, 5.0]]), np.array([[2.0, 4.0], [9.0, 9.0]])
+    assert scores.mase(y, y_hat, np.array([0.5, 0.0])) == pytest.approx(3.0)
 
 
 def test_values_that_were_not_observed_are_not_scored(case):
     y, quantiles, _ = case
     middle, scale = quantiles[:, :, 2], np.ones(3)
     holed = np.where(np.arange(6)[:, None] < 3, y, np.nan)
-    for score in (scores.wape, scores.mape, scores.rmse):
+    for score in (scores.wape, scores.mae, scores.mape, scores.rmse):
         assert score(holed, middle) == pytest.approx(score(y[:3], middle[:3]))
     expected = scores.mase(y[:3], middle[:3], scale)
     assert scores.mase(holed, middle, np.ones(6)) == pytest.approx(expected)
     expected = scores.pinball(y[:3], quantiles[:3], LEVELS)
     assert scores.pinball(holed, quantiles, LEVELS) == pytest.approx(expected)
-    low, high = quantiles[:, :, 0], quantiles[:, :, 4]
-    assert scores.coverage(holed, low, high) == scores.coverage(y[:3], low[:3], high[:3])

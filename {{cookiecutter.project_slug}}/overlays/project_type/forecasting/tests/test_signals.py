@@ -1,6 +1,7 @@
 """What is measured of series and forecasts, and how good forecasts were."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,9 @@ from portfolio_kit.timegrid.series import Question
 from {{cookiecutter.package_name}}.monitoring.quality import live_quality
 from {{cookiecutter.package_name}}.signals import Signals
 
-HELD_OUT = SimpleNamespace(model={"wape": 20.0}, intervals_95={"wape": [18.0, 22.0]})
+HELD_OUT = SimpleNamespace(
+    metric="wape", model={"wape": 20.0}, intervals_95={"wape": [18.0, 22.0]}, scales={"y": 50.0}
+)
 
 
 @pytest.fixture
@@ -41,12 +44,12 @@ def test_the_signals_measure_what_their_names_say(observe, question, predictor):
     rows = predictor.forecast(asked)
     seen = observe(asked).signals
     assert seen["level"] == pytest.approx(last.mean(), rel=1e-3)
-    assert seen["spread"] == pytest.approx(last.std() / last.mean(), abs=1e-3)
+    assert seen["spread"] == pytest.approx(last.std(), rel=1e-3)
     assert seen["seasonality"] == pytest.approx(np.corrcoef(last, before)[0, 1], abs=1e-3)
     middle = np.mean([row["y_hat"] for row in rows])
-    assert seen["change"] == pytest.approx(middle / last.mean() - 1, abs=1e-3)
+    assert seen["change"] == pytest.approx((middle - last.mean()) / last.std(), abs=1e-3)
     width = np.mean([row["hi_80"] - row["lo_80"] for row in rows])
-    assert seen["width"] == pytest.approx(width / last.mean(), abs=1e-3)
+    assert seen["width"] == pytest.approx(width / last.std(), abs=1e-3)
 
 
 @pytest.mark.parametrize("value", [0.0, 7.0])
@@ -129,6 +132,38 @@ def test_each_step_of_forecasts_of_different_lengths_counts(configure):
     assert found.live == pytest.approx(100 * error / total)
     low, high = found.interval_95
     assert low < found.live < high
+
+
+def test_the_zero_of_a_series_does_not_matter(observe, question):
+    """A temperature in other degrees: only its level changes."""
+    y = question().series.y + 1000.0  # far from zero, where hires end
+    seen, moved = (observe(question(y + constant)).signals for constant in (0.0, -3000.0))
+    assert moved.pop("level") == pytest.approx(seen.pop("level") - 3000)
+    assert moved == pytest.approx(seen, abs=1e-3)
+
+
+def test_errors_of_series_in_different_units_are_scaled(configure):
+    answers, y = made_up(0.1)
+    held_out = SimpleNamespace(
+        metric="mase", model={"mase": 0.2}, intervals_95={"mase": [0.1, 0.3]}, scales={"y": 50.0}
+    )
+    found = live_quality(answers, "came.csv", held_out, configure())
+    assert (found.metric, found.live) == ("mase", pytest.approx(0.1 * y.mean() / 50))
+
+
+def test_errors_of_unknown_series_cannot_be_scaled(rejected_labels):
+    answers, _ = made_up(0.1)
+    held_out = SimpleNamespace(metric="mase", scales={"x": 50.0})
+    rejected_labels(Path("came.csv").read_text(), "other series", answers, held_out)
+
+
+@pytest.mark.parametrize("answers", [1, 4])
+def test_few_outcomes_raise_no_alarm(answers, configure):
+    """Drawn again and again, one answer would look certain."""
+    logged, _ = made_up(0.9)
+    found = live_quality(logged[:answers], "came.csv", HELD_OUT, configure())
+    assert found.live == pytest.approx(90)
+    assert (found.interval_95, found.is_alarm) == (None, False)
 
 
 def test_outcomes_that_cover_no_forecast_are_rejected(rejected_labels):

@@ -1,12 +1,13 @@
 """Training and the network, on series so short that each run takes a second."""
 
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import Ridge
 from torch import nn
 
 from portfolio_kit.checkpoint import Checkpoint
@@ -14,8 +15,7 @@ from portfolio_kit.timegrid.series import Series
 
 from {{cookiecutter.package_name}}.data.rolling import origins
 from {{cookiecutter.package_name}}.features import Shape, Windows
-from {{cookiecutter.package_name}}.training import train
-from {{cookiecutter.package_name}}.training.least_squares import start_from_least_squares
+from {{cookiecutter.package_name}}.training import least_squares, train
 from {{cookiecutter.package_name}}.training.model import Forecaster
 
 SHAPE = Shape(
@@ -175,37 +175,61 @@ def test_untrained_it_forecasts_the_average_of_the_last_seasons(forecaster, wind
     model = forecaster().eval()
     inputs = windows.inputs(*lesson[0])
     with torch.no_grad():
-        quantiles, scale = model(*map(torch.from_numpy, inputs))
-        middle = model.denormalise(quantiles, scale)[:, :, 2].numpy()
+        quantiles, unit = model(*map(torch.from_numpy, inputs))
+        middle = model.denormalise(quantiles, unit)[:, :, 2].numpy()
     history, season = inputs.history, 24
     average = (history[:, -season:][:, :10] + history[:, -2 * season :][:, :10]) / 2
     np.testing.assert_allclose(middle, average, rtol=1e-4)
 
 
-def test_the_weights_start_from_the_least_squares_fit_of_scikit_learn(forecaster, windows, lesson):
+def test_the_regression_is_the_ridge_of_scikit_learn(forecaster, windows, lesson, monkeypatch):
+    """Without holes, and with one penalty."""
+    whole = Windows([replace(one, observed=np.ones(LENGTH, bool)) for one in windows.series], SHAPE)
+    monkeypatch.setattr(least_squares, "RIDGES", (0.1,))
     model = forecaster()
-    start_from_least_squares(model, windows, lesson[0])
-    history = torch.from_numpy(windows.inputs(*lesson[0]).history)
-    y, observed = windows.targets(*lesson[0])
-    scale = model.scale(history)
-    with torch.no_grad():
-        usual, unusual, _ = model.look(model.normalise(history, scale))
-    for lead in (0, 4, 9):
-        rows = observed[:, lead]
-        rest = y[:, lead] / scale[:, 0].numpy() - usual[:, lead, 0].numpy()
-        signs = unusual[:, lead].numpy().astype(np.float64)
-        fitted = LinearRegression(fit_intercept=False).fit(signs[rows], rest[rows])
-        found = model.weights[lead].detach().numpy()
-        np.testing.assert_allclose(signs @ found, signs @ fitted.coef_, atol=0.01)
+    least_squares.fit_regression(model, whole, *lesson)
+    recent, rest, _ = least_squares.regression(model, whole, lesson[0])
+    x, y = recent.numpy(), rest.numpy()
+    penalty = 0.1 * (x**2).sum(axis=0).mean()
+    fitted = Ridge(penalty, fit_intercept=False).fit(x, y)
+    np.testing.assert_allclose(model.linear.numpy(), fitted.coef_.T, atol=1e-4)
+
+
+def test_the_penalty_is_the_one_that_is_best_on_the_validation_block(
+    forecaster, windows, lesson, monkeypatch
+):
+    model, errors, ridges = forecaster(), {}, least_squares.RIDGES
+    recent, rest, observed = least_squares.regression(model, windows, lesson[1])
+    for ridge in ridges:
+        monkeypatch.setattr(least_squares, "RIDGES", (ridge,))
+        least_squares.fit_regression(model, windows, *lesson)
+        off = (rest - recent @ model.linear.double())[observed]
+        errors[ridge] = off.abs().mean().item(), model.linear.clone()
+    monkeypatch.setattr(least_squares, "RIDGES", ridges)
+    least_squares.fit_regression(model, windows, *lesson)
+    _, best = min(errors.values(), key=lambda pair: pair[0])
+    assert torch.equal(model.linear, best)
 
 
 @pytest.mark.parametrize("positive", [False, True], ids=["level", "log level"])
 def test_normalised_values_are_restored(positive, forecaster):
     model = forecaster(positive)
-    y = torch.rand(3, 72) * 100 + 1
-    scale = model.scale(y)
-    back = model.denormalise(model.normalise(y, scale)[:, :, None], scale)[:, :, 0]
-    torch.testing.assert_close(back, y)
+    y = torch.rand(3, 72, dtype=torch.float64) * 100 + 1
+    unit = model.unit(y)
+    normalised = model.normalise(y, unit)
+    assert normalised.mean(dim=1).tolist() == pytest.approx([0, 0, 0], abs=1e-6)
+    assert normalised.std(dim=1, correction=0).tolist() == pytest.approx([1, 1, 1])
+    back = model.denormalise(normalised[:, :, None], unit)[:, :, 0]
+    torch.testing.assert_close(back, y, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("constant", [0.0, -3.0, 1e9])
+def test_after_a_constant_history_values_stay_finite(constant, forecaster):
+    model = forecaster()
+    unit = model.unit(torch.full((1, 72), constant, dtype=torch.float64))
+    far = model.normalise(torch.tensor([[constant, constant + 1e12]], dtype=torch.float64), unit)
+    assert far[0, 0] == 0
+    assert far.isfinite().all()
 
 
 def test_values_that_were_filled_in_are_not_learned_from():

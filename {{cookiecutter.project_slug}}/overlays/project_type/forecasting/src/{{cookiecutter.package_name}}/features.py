@@ -60,10 +60,10 @@ def shape_of(params: Params, yearly: bool, offsets: bool) -> Shape:
 
 
 class Inputs(NamedTuple):
-    """What the network takes, float32; n is the number of windows."""
+    """What the network takes; n is the number of windows."""
 
-    history: np.ndarray  # (n, history)
-    # (n, horizon, features): newest past covariates, the same for all; calendar; future covariates
+    history: np.ndarray  # (n, history) float64: large values may differ by little
+    # float32 (n, horizon, features): newest past covariates, the same for all; calendar; future covariates
     steps: np.ndarray
 
 
@@ -100,7 +100,7 @@ class Windows:
         newest = self._past[at - 1 - self.shape.past_delay]
         repeated = np.repeat(newest[:, None], self.shape.horizon, axis=1)
         return Inputs(
-            self._y[at[:, None] + before].astype(np.float32),
+            self._y[at[:, None] + before],
             np.concatenate([repeated, self._steps[at[:, None] + after]], axis=2),
         )
 

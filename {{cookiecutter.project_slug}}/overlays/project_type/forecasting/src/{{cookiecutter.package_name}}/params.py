@@ -59,6 +59,7 @@ class Train(Section):
 
 class Evaluate(config.Evaluate):
     step_size: Annotated[int, Field(ge=1, le=MAX_STEPS)]
+    metric: Literal["wape", "mase", "mae"] | None = None
 
 
 class Params(Settings):

@@ -13,7 +13,7 @@ from portfolio_kit.serving.model import OnnxModel
 from portfolio_kit.timegrid.origins import Origins
 from portfolio_kit.timegrid.series import Question, read_csv
 
-from .features import LEVELS, MEDIAN, Inputs, Shape, Windows
+from .features import LEVELS, MEDIAN, Shape, Windows
 
 STORED = Gauge("stored_history_end_timestamp_seconds", "The last moment that is stored")
 BATCH_SIZE = 256
@@ -27,7 +27,9 @@ class Manifest(records.Manifest):
     windows: dict[str, int]  # of the training and the validation block
     positive: bool  # the model works in logarithms
     nonnegative: bool  # no forecast is below zero
-    margins: list[float]  # that calibration added to each quantile
+    # How much wider calibration made the 80% and the 95% interval: of all series, and of each one.
+    widths: list[float]
+    widths_by_series: dict[str, list[float]]
 
 
 class Predictor(OnnxModel[Manifest]):
@@ -47,29 +49,32 @@ class Predictor(OnnxModel[Manifest]):
         """Answer once."""
         self.predict([next(iter(self.stored))])
 
-    def quantiles(self, inputs: Inputs) -> np.ndarray:
-        """Return quantiles of each step of windows, float32 (windows, horizon, levels)."""
-        named, parts = inputs._asdict().items(), []
-        for start in range(0, len(inputs.history), BATCH_SIZE):
-            feed = {name: array[start : start + BATCH_SIZE] for name, array in named}
+    def quantiles(self, windows: Windows, origins: Origins) -> np.ndarray:
+        """Return quantiles of each step of windows, float64 (windows, horizon, levels)."""
+        widths, parts = self.widths(windows), []
+        for batch in origins.batches(BATCH_SIZE):
+            feed = {**windows.inputs(*batch)._asdict(), "widths": widths[batch.which]}
             parts += self._session.run(["quantiles"], feed)
         return np.concatenate(parts)
+
+    def widths(self, windows: Windows) -> np.ndarray:
+        """Return how much wider the intervals of each series are made, float32 (series, 2)."""
+        known, others = self.manifest.widths_by_series, self.manifest.widths
+        return np.array([known.get(one.name, others) for one in windows.series], np.float32)
 
     def prepare(self, questions: list[Question]) -> list[Question]:
         """Return the questions: the model takes them as they are."""
         return questions
 
     def answer(self, questions: list[Question]) -> list[np.ndarray]:
-        """Return quantiles for each question, float32 (h, levels).
+        """Return quantiles for each question, (h, levels).
 
         Beyond the horizon the model continues from its own median, as if that had been observed.
         """
         series, parts = [question.series for question in questions], []
         for _ in range(max(map(len, questions))):
-            ends = np.array([len(one.y) for one in series])
-            parts.append(
-                self.quantiles(Windows(series, self.shape).inputs(np.arange(len(series)), ends))
-            )
+            ends = Origins(np.arange(len(series)), np.array([len(one.y) for one in series]))
+            parts.append(self.quantiles(Windows(series, self.shape), ends))
             medians = parts[-1][:, :, MEDIAN]
             series = [one.longer(y) for one, y in zip(series, medians, strict=True)]
         whole = np.concatenate(parts, axis=1)

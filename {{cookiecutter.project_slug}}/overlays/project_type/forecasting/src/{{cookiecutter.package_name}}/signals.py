@@ -18,13 +18,14 @@ class Signals:
         """Return the forecast, and as signals: level, spread and seasonality of the newest season,
         change of level that is forecast, width of the 80% interval.
 
-        Spread, change and width are shares of the level. Seasonality is the correlation of the last
-        season with the one before it.
+        Change and width are in units of the spread: a series may have any level, zero too.
+        Seasonality is the correlation of the last season with the one before it.
         """
         season = self._shape.longest
         y = question.series.y[-2 * season :]
         last, before = y[-season:], y[-2 * season : -season]
-        level = float(np.abs(last).mean()) or 1.0
+        spread = float(last.std())
+        unit = spread or 1.0
         quantiles = quantiles[: self._shape.horizon]
         _, low, middle, high, _ = quantiles.T.astype(float)
         return Observation(
@@ -38,10 +39,10 @@ class Signals:
             },
             signals={
                 "level": round(float(last.mean()), 4),
-                "spread": round(float(last.std()) / level, 4),
+                "spread": round(spread, 4),
                 "seasonality": round(correlation(last, before), 4),
-                "change": round(float(middle.mean() - last.mean()) / level, 4),
-                "width": round(float((high - low).mean()) / level, 4),
+                "change": round(float(middle.mean() - last.mean()) / unit, 4),
+                "width": round(float((high - low).mean()) / unit, 4),
             },
         )
 

@@ -1,6 +1,5 @@
 """The evaluate stage: the exported model on the test block, opened only here."""
 
-import numpy as np
 import torch
 
 from portfolio_kit import artifacts, cores, tracking
@@ -29,19 +28,21 @@ def evaluate(params: Params) -> None:
     torch.set_num_threads(cores.threads(params.train.threads))
     windows = Windows(read_series(model.shape, *BLOCKS), model.shape)
     test = cut(windows, data.boundaries, step_size)
+    metric = params.evaluate.metric or ("mase" if data.series > 1 else "wape")
 
     print(f"evaluating the exported model and its baselines on {len(test.y):,} windows")
-    quantiles = predictor.quantiles(windows.inputs(*test.origins)).astype(np.float64)
+    quantiles = predictor.quantiles(windows, test.origins)
     train_end, _ = data.boundaries
-    rivals, foreknowledge = forecast_with_baselines(windows, test, train_end, model, params)
+    rivals, foreknowledge = forecast_with_baselines(metric, windows, test, train_end, model, params)
     metrics = Metrics.of(
         model,
         data,
-        **compare(test, quantiles, rivals, model, params),
+        **compare(metric, test, quantiles, rivals, model, params),
         foreknowledge=foreknowledge,
-        slices=slices.errors(test, quantiles, rivals, model.shape),
-        windows=Rolling(n_windows=len(test.y), step_size=step_size),
+        slices=slices.errors(metric, test, quantiles, rivals, model.shape),
+        scales=test.scales,
+        windows=Rolling(n_windows=len(test.y), step_size=step_size, horizon=model.shape.horizon),
     )
-    figures.draw(metrics, test, quantiles, rivals)
+    figures.draw(metrics, test, quantiles, params.data.target_column)
     write_metrics(metrics)
     tracking.record_evaluation(params, model.tracking_run, metrics)

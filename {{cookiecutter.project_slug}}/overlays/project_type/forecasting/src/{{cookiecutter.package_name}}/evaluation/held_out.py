@@ -19,6 +19,13 @@ class Test(NamedTuple):
     moments: np.ndarray  # (windows, horizon) datetime64[s]
     y: np.ndarray  # (windows, horizon); NaN: filled in, so not scored
     scale: np.ndarray  # (windows,) of the mean absolute scaled error
+    names: tuple[str, ...]  # of the series, which `origins` numbers
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """Return the scale of each series."""
+        numbers, first = np.unique(self.origins.which, return_index=True)
+        return {self.names[n]: float(self.scale[at]) for n, at in zip(numbers, first, strict=True)}
 
 
 def cut(windows: Windows, starts: Boundaries, step_size: int) -> Test:
@@ -36,4 +43,5 @@ def cut(windows: Windows, starts: Boundaries, step_size: int) -> Test:
         for one in windows.series
     ]
     naive = np.array([naive_error(values, shape.longest) for values in training])
-    return Test(found, moments, np.where(observed, y, np.nan), naive[found.which])
+    names = tuple(one.name for one in windows.series)
+    return Test(found, moments, np.where(observed, y, np.nan), naive[found.which], names)

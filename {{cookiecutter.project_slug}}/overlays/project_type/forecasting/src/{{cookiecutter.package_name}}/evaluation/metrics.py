@@ -3,30 +3,25 @@
 from portfolio_kit import Reporting, records
 from portfolio_kit.markdown import table
 from portfolio_kit.records import Interval, Record
+from portfolio_kit.timegrid import slices
+from portfolio_kit.timegrid.slices import Slice
 
 from ..data.prepare import Dataset
 from ..predictor import Manifest
 
+SCORES = {"wape": "WAPE {:.3f}%", "mase": "MASE {:.3f}", "mae": "MAE {:.3f}"}  # that may decide
+
 
 class Comparison(Record):
-    """How much lower the model's error is than a baseline's, in points of WAPE."""
+    """How much lower the model's error is than a baseline's; None: too few origins to say."""
 
     difference: float
-    interval_95: Interval
-    diebold_mariano_p: float
-
-
-class Slice(Record):
-    """One part of the test block."""
-
-    rows: int
-    wape: dict[str, float]  # by model
-    coverage_80: float
-    coverage_95: float
+    interval_95: Interval | None
+    diebold_mariano_p: float | None
 
 
 class Foreknowledge(Record):
-    """The boosted trees' WAPE with past values of the covariates, and with those of the future."""
+    """The boosted trees' error with past values of the covariates, and with those of the future."""
 
     past_only: float
     perfect: float
@@ -37,6 +32,7 @@ class Rolling(Record):
 
     n_windows: int
     step_size: int
+    horizon: int
 
 
 class Metrics(records.Metrics):
@@ -45,52 +41,75 @@ class Metrics(records.Metrics):
     versus: dict[str, Comparison]  # by baseline
     foreknowledge: Foreknowledge | None  # None without past covariates
     slices: dict[str, dict[str, Slice]]  # by kind
+    scales: dict[str, float]  # by series: the error of the seasonal naive forecast in training
     windows: Rolling
+
+    @property
+    def metric(self) -> str:
+        """Return the metric that decides."""
+        assert self.versus_best_baseline  # there always are baselines
+        return self.versus_best_baseline.metric
+
+    @property
+    def best(self) -> str:
+        """Return the best baseline."""
+        assert self.versus_best_baseline
+        return self.versus_best_baseline.baseline
+
+
+def scored(metrics: Metrics) -> str:
+    """Return what was scored, in words."""
+    windows, series = metrics.windows, len(metrics.scales)
+    of = f" of {series:,} series" if series > 1 else ""
+    return f"{windows.n_windows:,} held-out forecasts{of}, {windows.horizon} steps each"
+
+
+def by(kind: str, metrics: Metrics) -> str:
+    """Return the table of the slices of a kind."""
+    return slices.table(kind, metrics.slices[kind], metrics.metric, metrics.best)
 
 
 def highlights(metrics: Metrics) -> str:
     """Return what the README says of the results beyond the comparison."""
-    model, known, windows = metrics.model, metrics.foreknowledge, metrics.windows
+    model, known = metrics.model, metrics.foreknowledge
     text = (
-        f"{windows.n_windows:,} forecasts of the test block, {windows.step_size} steps apart, "
-        f"without refitting. The 80% interval covers {model['coverage_80']:.1%} of the values and "
-        f"the 95% interval {model['coverage_95']:.1%}."
+        f"The forecasts start {metrics.windows.step_size} steps apart, and the model was not "
+        f"refitted between them. The 80% interval covers {model['coverage_80']:.1%} of the values "
+        f"and the 95% interval {model['coverage_95']:.1%}."
     )
-    if known is None:
-        return text
-    return (
-        f"{text} The model sees only past values of the covariates. As an upper bound, perfect "
-        "foreknowledge of them changes the boosted trees' WAPE from "
-        f"{known.past_only:.2f} to {known.perfect:.2f}."
-    )
+    if known is not None:
+        text += (
+            " The model sees only past values of the covariates. As an upper bound, perfect "
+            f"foreknowledge of them changes the boosted trees' {metrics.metric.upper()} from "
+            f"{known.past_only:.2f} to {known.perfect:.2f}."
+        )
+    if "series" in metrics.slices:
+        text += f"\n\n{by('series', metrics)}"
+    return text
 
 
 def model_card(metrics: Metrics, model: Manifest) -> list[str]:
     """Return what the model card says beyond the comparison: each baseline, slices, training."""
     versus = []
     for name, row in metrics.versus.items():
-        low, high = row.interval_95
-        p = f"{row.diebold_mariano_p:.2g}"
-        versus.append((name, f"{row.difference:.3f}", f"{low:.3f} to {high:.3f}", p))
-    columns = "against|WAPE lower by|95% interval|Diebold-Mariano p"
+        low_high, p = "too few origins to say", "–"
+        if row.interval_95 is not None:
+            low_high = "{:.3f} to {:.3f}".format(*row.interval_95)
+        if row.diebold_mariano_p is not None:
+            p = f"{row.diebold_mariano_p:.2g}"
+        versus.append((name, f"{row.difference:.3f}", low_high, p))
+    columns = f"against|{metrics.metric.upper()} lower by|95% interval|Diebold-Mariano p"
     sections = [f"### Against each baseline\n\n{table(columns, versus)}"]
-    best = min(metrics.baselines, key=lambda name: metrics.baselines[name]["wape"])
-    for kind, parts in metrics.slices.items():
-        rows = []
-        for name, part in parts.items():
-            errors = f"{part.wape['this model']:.2f}", f"{part.wape[best]:.2f}"
-            covers = f"{part.coverage_80:.1%}", f"{part.coverage_95:.1%}"
-            rows.append((name, f"{part.rows:,}", *errors, *covers))
-        columns = f"{kind}|values|WAPE|{best}|80% covers|95% covers"
-        sections.append(f"### By {kind}\n\n{table(columns, rows)}")
+    sections += [f"### By {kind}\n\n{by(kind, metrics)}" for kind in metrics.slices]
     shape = model.shape
     scores = ", ".join(f"{name.replace('_', ' ')} {v}" for name, v in model.validation.items())
     sections.append(
         f"## Training\n\nHorizon {shape.horizon} steps of {shape.freq}, seasons of "
         f"{', '.join(map(str, shape.season_lengths))} steps, {model.windows['train']:,} windows. "
-        f"Kept: the epoch with the lowest validation loss ({scores}). The intervals were widened "
-        "or narrowed on the validation block (conformalised quantile regression), by "
-        f"{model.margins[3]:+.4f} and {model.margins[4]:+.4f} of the level on each side."
+        f"Kept: the epoch with the lowest validation loss ({scores}). Each series' intervals were "
+        "widened or narrowed on the validation block (conformalised quantile regression); over all "
+        f"series, those of 80% to {model.widths[''][0]:.3f} and those of 95% to "
+        f"{model.widths[''][1]:.3f} times the network's."
     )
     return sections
 
@@ -100,9 +119,9 @@ REPORTING = Reporting(
     manifest=Manifest,
     metrics=Metrics,
     rows="rows",
-    score="WAPE {:.3f}%",
+    score=SCORES,
     captions={
-        "comparison.png": "WAPE against the baselines (lower is better), with its 95% interval",
+        "comparison.png": "The error against the baselines (lower is better), with its 95% interval",
         "fans.png": "Forecasts of the best, the median and the worst week of the test block",
         "lead_time.png": "How the error grows with lead time, compared with the baselines",
         "coverage.png": "The share of values inside the intervals at each lead time",
@@ -110,5 +129,6 @@ REPORTING = Reporting(
     },
     highlights=highlights,
     model_card=model_card,
-    more=": each baseline, lead time, hour, weekday and holiday",
+    scored=scored,
+    more=": each baseline, series, lead time, hour, weekday and holiday",
 )

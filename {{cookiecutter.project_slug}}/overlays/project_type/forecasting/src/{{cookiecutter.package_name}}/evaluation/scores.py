@@ -2,10 +2,42 @@
 
 import numpy as np
 
+from portfolio_kit.timegrid.slices import ratio
+
 
 def wape(y: np.ndarray, y_hat: np.ndarray) -> float:
     """Return the weighted absolute percentage error, sum |y - y_hat| / sum |y|, in percent."""
-    return float(100 * np.nansum(np.abs(y - y_hat)) / np.nansum(np.abs(y)))
+    return ratio(*parts("wape", y, y_hat))
+
+
+def mae(y: np.ndarray, y_hat: np.ndarray) -> float:
+    """Return the mean absolute error, mean |y - y_hat|."""
+    return ratio(*parts("mae", y, y_hat))
+
+
+def mase(y: np.ndarray, y_hat: np.ndarray, scale: np.ndarray) -> float:
+    """Return the mean absolute scaled error (Hyndman and Koehler 2006).
+
+    scale (windows,) is `naive_error` of each window's series; where it is zero, the window is left
+    out.
+    """
+    return ratio(*parts("mase", y, y_hat, scale))
+
+
+def parts(
+    metric: str, y: np.ndarray, y_hat: np.ndarray, scale: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what wape, mae or mase sums above its fraction and what below, both like y.
+
+    `scale` is needed for mase only.
+    """
+    error = np.abs(y - y_hat)
+    if metric == "wape":
+        return 100 * error, np.abs(y)
+    if metric == "mase":
+        assert scale is not None
+        error = error / np.where(scale > 0, scale, np.nan)[:, None]
+    return error, np.where(np.isnan(error), np.nan, 1.0)
 
 
 def mape(y: np.ndarray, y_hat: np.ndarray) -> float:
@@ -18,14 +50,6 @@ def rmse(y: np.ndarray, y_hat: np.ndarray) -> float:
     return float(np.sqrt(np.nanmean((y - y_hat) ** 2)))
 
 
-def mase(y: np.ndarray, y_hat: np.ndarray, scale: np.ndarray) -> float:
-    """Return the mean absolute scaled error (Hyndman and Koehler 2006).
-
-    scale (windows,) is `naive_error` of each window's series.
-    """
-    return float(np.nanmean(np.abs(y - y_hat) / scale[:, None]))
-
-
 def naive_error(y: np.ndarray, season: int) -> float:
     """Return the mean absolute error of repeating the value one season before, on y (moments,)."""
     return float(np.nanmean(np.abs(y[season:] - y[:-season])))
@@ -36,9 +60,3 @@ def pinball(y: np.ndarray, quantiles: np.ndarray, levels: list[float]) -> float:
     error = y[:, :, None] - quantiles
     shares = np.asarray(levels)
     return float(np.nanmean(np.maximum(shares * error, (shares - 1) * error)))
-
-
-def coverage(y: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
-    """Return the share of values from `low` to `high`."""
-    inside = (y >= low) & (y <= high)
-    return float(inside[~np.isnan(y)].mean())

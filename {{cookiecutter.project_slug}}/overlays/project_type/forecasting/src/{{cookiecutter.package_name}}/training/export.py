@@ -13,6 +13,7 @@ from portfolio_kit import artifacts, onnx_export, tracking
 from portfolio_kit.checkpoint import Checkpoint
 from portfolio_kit.errors import UserError
 from portfolio_kit.monitoring import reference
+from portfolio_kit.timegrid.conformal import fit_widths
 from portfolio_kit.timegrid.origins import Origins
 
 from ..data.prepare import HISTORY, Dataset
@@ -20,10 +21,9 @@ from ..features import Windows
 from ..params import Params
 from ..predictor import Manifest, Predictor, questions_of
 from ..signals import Signals
-from .calibration import fit_margins
 from .model import Forecaster
 
-MAX_DIFFERENCE = 1e-3  # of a quantile, as a share of the mean value of its window
+MAX_DIFFERENCE = 1e-3  # of a quantile, as a share of the spread of its window
 COMPARED = 1024  # windows, at most
 WORKSHOP = Path(".cache/export")
 WEIGHTS = Path(".cache/trained.safetensors")  # for the benchmark, which serves torch as well
@@ -39,7 +39,7 @@ def export(
     params: Params,
 ) -> Manifest:
     """Calibrate `model`, convert it, verify the file, and publish it in `models/`."""
-    margins = calibrate(model, windows, valid)
+    widths, widths_by_series = calibrate(model, windows, valid)
     manifest = Manifest(
         project_type="forecasting",
         version="",  # until the file is written
@@ -55,47 +55,64 @@ def export(
         windows={"train": len(train.at), "valid": len(valid.at)},
         positive=params.data.positive,
         nonnegative=bool(min(one.y.min() for one in windows.series) >= 0),
-        margins=[round(float(margin), 6) for margin in margins],
+        widths=widths,
+        widths_by_series=widths_by_series,
     )
-    served = Served(model, manifest.margins, manifest.nonnegative)
+    served = Served(model, manifest.nonnegative)
     convert(served, windows, valid)
     predictor = verify(served, manifest, windows, valid, params)
     return publish(predictor, served, windows, valid)
 
 
 @torch.no_grad()
-def calibrate(model: Forecaster, windows: Windows, valid: Origins) -> np.ndarray:
-    """Return the margins (levels,) that make the intervals cover on `valid`, normalised."""
+def calibrate(
+    model: Forecaster, windows: Windows, valid: Origins
+) -> tuple[list[float], dict[str, list[float]]]:
+    """Return what widens the intervals to cover on `valid`: of all series, and of each one."""
     model.eval()
     parts = []
     for batch in valid.batches():
-        quantiles, scale = model(*map(torch.from_numpy, windows.inputs(*batch)))
+        quantiles, unit = model(*map(torch.from_numpy, windows.inputs(*batch)))
         y, observed = windows.targets(*batch)
-        normalised = model.normalise(torch.from_numpy(y).float(), scale)
+        normalised = model.normalise(torch.from_numpy(y), unit)
         parts.append((normalised.numpy(), observed, quantiles.numpy()))
-    return fit_margins(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    whole = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+    by_series = {
+        windows.series[number].name: fit_widths(*(array[valid.which == number] for array in whole))
+        for number in np.unique(valid.which)
+    }
+    return fit_widths(*whole), by_series
 
 
 class Served(nn.Module):
-    """The forecaster with what makes its quantiles usable: units, margins, a floor."""
+    """The forecaster with what makes its quantiles usable: units, calibrated widths, a floor."""
 
-    margins: torch.Tensor
-
-    def __init__(self, forecaster: Forecaster, margins: list[float], nonnegative: bool) -> None:
+    def __init__(self, forecaster: Forecaster, nonnegative: bool) -> None:
         super().__init__()
         self.forecaster, self.nonnegative = forecaster, nonnegative
-        self.register_buffer("margins", torch.tensor(margins))
 
-    def forward(self, history: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
-        """Return quantiles (windows, horizon, levels) in the units of the series."""
-        quantiles, scale = self.forecaster(history, steps)
-        lowest, low, middle, high, highest = (quantiles + self.margins).unbind(dim=2)
-        # Margins may be negative: an interval may shrink, but not beyond the next one.
-        low, high = torch.minimum(low, middle), torch.maximum(high, middle)
-        lowest, highest = torch.minimum(lowest, low), torch.maximum(highest, high)
+    def forward(
+        self, history: torch.Tensor, steps: torch.Tensor, widths: torch.Tensor
+    ) -> torch.Tensor:
+        """Return quantiles (windows, horizon, levels) in the units of the series.
+
+        widths (windows, 2) say how much wider to make the 80% and the 95% interval.
+        """
+        quantiles, unit = self.forecaster(history, steps)
+        middle = quantiles[:, :, 2]
+        inner, outer = (
+            middle[:, :, None] + widths[:, level, None, None] * (quantiles - middle[:, :, None])
+            for level in (0, 1)
+        )
+        low, high = inner[:, :, 1], inner[:, :, 3]
+        # Narrowed, the outer interval must not end within the inner one.
+        lowest, highest = torch.minimum(outer[:, :, 0], low), torch.maximum(outer[:, :, 4], high)
         ordered = torch.stack([lowest, low, middle, high, highest], dim=2)
-        whole = self.forecaster.denormalise(ordered, scale)
-        return torch.relu(whole) if self.nonnegative else whole
+        whole = self.forecaster.denormalise(ordered, unit)
+        if not self.nonnegative:
+            return whole
+        floor = torch.where(history.amin(dim=1) < 0, -torch.inf, 0.0)
+        return torch.maximum(whole, floor[:, None, None].to(whole.dtype))
 
 
 def convert(served: Served, windows: Windows, valid: Origins) -> None:
@@ -104,7 +121,7 @@ def convert(served: Served, windows: Windows, valid: Origins) -> None:
     WORKSHOP.mkdir(parents=True)
     shutil.copyfile(artifacts.PROCESSED / HISTORY, WORKSHOP / HISTORY)
     two = valid.take(np.resize(np.arange(len(valid.at)), 2))
-    arrays = windows.inputs(*two)._asdict()
+    arrays = {**windows.inputs(*two)._asdict(), "widths": np.ones((2, 2), np.float32)}
     inputs = {name: torch.from_numpy(array) for name, array in arrays.items()}
     onnx_export.write(served, inputs, ["quantiles"], free=1, path=WORKSHOP / "model.onnx")
 
@@ -117,11 +134,14 @@ def verify(
     Raises `UserError` if a quantile differs by more than `MAX_DIFFERENCE`.
     """
     predictor = Predictor(WORKSHOP, manifest, params.serve)
-    inputs = windows.inputs(*valid.spread(COMPARED))
+    some = valid.spread(COMPARED)
+    inputs, widths = windows.inputs(*some), predictor.widths(windows)[some.which]
     with torch.inference_mode():
-        trained = served(*map(torch.from_numpy, inputs)).numpy()
-    level = np.abs(inputs.history).mean(axis=1)[:, None, None] + 1e-12
-    difference = float((np.abs(predictor.quantiles(inputs) - trained) / level).max())
+        trained = served(*map(torch.from_numpy, (*inputs, widths)))
+        unit = served.forecaster.unit(torch.from_numpy(inputs.history))
+    both = (trained, torch.from_numpy(predictor.quantiles(windows, some)))
+    one, other = (served.forecaster.normalise(each.flatten(start_dim=1), unit) for each in both)
+    difference = float((one - other).abs().max())
     if not difference <= MAX_DIFFERENCE:
         raise UserError(f"export: a quantile of ONNX differs from torch's by {difference:.2%}")
     version = artifacts.sha256(WORKSHOP / "model.onnx")[:12]

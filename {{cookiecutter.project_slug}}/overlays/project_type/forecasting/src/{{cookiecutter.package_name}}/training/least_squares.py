@@ -1,30 +1,46 @@
-"""Where training starts from: a linear regression for each lead time."""
+"""Where training starts from: a ridge regression for each lead time."""
 
 import torch
 
 from portfolio_kit.timegrid.origins import Origins
 
 from ..features import Windows
-from .model import SIGNS, Forecaster
+from .model import Forecaster
 
-RIDGE = 1e-4  # relative to the variance of the signs
+RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # relative to the variance of the inputs
 
 
 @torch.no_grad()
-def start_from_least_squares(model: Forecaster, windows: Windows, train: Origins) -> None:
-    """Set the weights of each lead time to those of a linear regression on all windows."""
-    squares = torch.zeros(model.horizon, SIGNS, SIGNS, dtype=torch.float64)
-    products = torch.zeros(model.horizon, SIGNS, dtype=torch.float64)
+def fit_regression(model: Forecaster, windows: Windows, train: Origins, valid: Origins) -> None:
+    """Fit the linear map of `model` on all windows of `train`, with the penalty that is best on
+    `valid`.
+    """
+    size = len(model.linear)
+    squares = torch.zeros(size, size, dtype=torch.float64)
+    products = torch.zeros(size, model.horizon, dtype=torch.float64)
     for batch in train.batches():
-        history = torch.from_numpy(windows.inputs(*batch).history)
-        y, observed = map(torch.from_numpy, windows.targets(*batch))
-        scale = model.scale(history)
-        usual, signs, _ = model.look(model.normalise(history, scale))
-        rest = (model.normalise(y.float(), scale) - usual[:, :, 0]).double()
-        rest = torch.where(observed, rest, 0.0)
-        signs = torch.where(observed[:, :, None], signs.double(), 0.0)
-        squares += torch.einsum("nhf,nhg->hfg", signs, signs)
-        products += torch.einsum("nhf,nh->hf", signs, rest)
-    size = squares.diagonal(dim1=1, dim2=2).mean(dim=1) + 1e-12
-    ridge = RIDGE * size[:, None, None] * torch.eye(SIGNS, dtype=torch.float64)
-    model.weights.copy_(torch.linalg.solve(squares + ridge, products).float())
+        recent, rest, observed = regression(model, windows, batch)
+        recent = torch.where(observed.any(dim=1, keepdim=True), recent, 0.0)
+        squares += recent.T @ recent
+        products += recent.T @ torch.where(observed, rest, 0.0)
+    variance = squares.diagonal().mean() + 1e-12
+    eye = torch.eye(size, dtype=torch.float64)
+    found = [torch.linalg.solve(squares + ridge * variance * eye, products) for ridge in RIDGES]
+    errors = torch.zeros(len(RIDGES))
+    for batch in valid.batches():
+        recent, rest, observed = regression(model, windows, batch)
+        for number, linear in enumerate(found):
+            errors[number] += (rest - recent @ linear)[observed].abs().sum()
+    model.linear.copy_(found[int(errors.argmin())])
+
+
+def regression(
+    model: Forecaster, windows: Windows, batch: Origins
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return inputs (windows, features), targets (windows, horizon), and which are observed."""
+    history = torch.from_numpy(windows.inputs(*batch).history)
+    y, observed = map(torch.from_numpy, windows.targets(*batch))
+    unit = model.unit(history)
+    look = model.look(model.normalise(history, unit))
+    rest = model.normalise(y, unit) - look.usual[:, :, 0]
+    return look.recent.double(), rest.double(), observed

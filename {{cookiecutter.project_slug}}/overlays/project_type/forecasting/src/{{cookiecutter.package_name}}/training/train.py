@@ -19,7 +19,7 @@ from ..data.rolling import origins
 from ..features import LEVELS, Windows, shape_of
 from ..params import Params
 from .export import export
-from .least_squares import start_from_least_squares
+from .least_squares import fit_regression
 from .model import Forecaster
 
 PACKAGE = Path(__file__).parents[1]
@@ -71,7 +71,7 @@ def fit(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
     )
     if not checkpoint.restore(model, optimizer):
-        start_from_least_squares(model, windows, train)
+        fit_regression(model, windows, train, valid)
     checkpoint.seconds += time.perf_counter() - start
 
     steps_per_epoch = math.ceil(len(train.at) / settings.batch_size)
@@ -102,10 +102,10 @@ def fit(
 
 
 def loss_of(model: Forecaster, windows: Windows, batch: Origins) -> torch.Tensor:
-    """Return the pinball loss of some windows, each in units of its level."""
-    quantiles, scale = model(*map(torch.from_numpy, windows.inputs(*batch)))
+    """Return the pinball loss of some windows, each in units of its spread."""
+    quantiles, unit = model(*map(torch.from_numpy, windows.inputs(*batch)))
     y, observed = map(torch.from_numpy, windows.targets(*batch))
-    return pinball_loss(quantiles, model.normalise(y.float(), scale), observed)
+    return pinball_loss(quantiles, model.normalise(y, unit), observed)
 
 
 def pinball_loss(quantiles: torch.Tensor, y: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:
