@@ -6,7 +6,9 @@ import pytest
 from portfolio_kit.timegrid import slices
 
 Y = np.array([[1.0, 2.0], [10.0, np.nan], [0.0, 0.0]])
-QUANTILES = Y[:, :, None] + np.array([[[-2, -1, 0.5, 1, 2]], [[-2, -1, 3, 1, 2]], [[1, 1, 1, 1, 1]]])
+QUANTILES = Y[:, :, None] + np.array(
+    [[[-2, -1, 0.5, 1, 2]], [[-2, -1, 3, 1, 2]], [[1, 1, 1, 1, 1]]]
+)
 
 
 @pytest.fixture
@@ -37,7 +39,9 @@ def test_an_undefined_error_is_shown_as_such(found):
 
 def test_of_many_series_the_hardest_are_shown(found):
     many = {
-        f"series {number}": found["a"].model_copy(update={"error": {slices.OURS: number, "rival": 1}})
+        f"series {number}": found["a"].model_copy(
+            update={"error": {slices.OURS: number, "rival": 1}}
+        )
         for number in range(400)
     }
     table = slices.table("series", many, "mase", "rival")

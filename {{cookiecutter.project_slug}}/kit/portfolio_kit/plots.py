@@ -25,7 +25,7 @@ STYLE: Any = {
 
 
 def comparison(metrics: Metrics, metric: str, name: str, lower_is_better: bool = False) -> None:
-    """Draw the model's metric, with its 95% interval if known, next to each baseline's, best on top."""
+    """Draw the model's metric, with its 95% interval, next to each baseline's, best on top."""
     models = {"this model": metrics.model, **metrics.baselines}
     names = sorted(models, key=lambda model: models[model][metric], reverse=lower_is_better)
     with plt.rc_context(STYLE):

@@ -49,10 +49,12 @@ class Reporting:
     manifest: type[Manifest]
     metrics: type[Metrics]
     rows: str  # what the splits hold, such as "texts"
-    score: str  # the deciding metric in words, with a format: "Macro-F1 {:.3f}"
+    # The deciding metric in words, with a format: "Macro-F1 {:.3f}"; by metric, if one is chosen.
+    score: str | dict[str, str]
     captions: dict[str, str]  # by file in reports/figures/, the most telling first
     highlights: Callable[[Any], str]  # metrics to a paragraph
     model_card: Callable[[Any, Any], list[str]]  # metrics and manifest to Markdown sections
+    scored: Callable[[Any], str] | None = None  # metrics to what was scored, if it is not rows
     more: str = ""  # what else the model card or a report shows
 
 

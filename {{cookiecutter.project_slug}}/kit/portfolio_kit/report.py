@@ -19,6 +19,7 @@ from .records import Dataset, Evaluated, Manifest, Metrics, Versus
 
 README = Path("README.md")
 NO_DIFFERENCE = "no difference beyond chance"
+TOO_FEW = "too few origins to say if there is a difference"
 
 
 def write_metrics(metrics: Metrics) -> None:
@@ -62,18 +63,24 @@ def headline(metrics: Metrics, says: Reporting) -> str:
         size, range_ = f"{abs(versus.difference):.3f}", interval(versus)
         lead = f"{size} {better} than {versus.baseline} ({range_})"
         if better is None:
-            lead = f"{NO_DIFFERENCE} from {versus.baseline} ({versus.difference:+.3f}, {range_})"
-        score = says.score.format(metrics.model[versus.metric])
-        result = f"{score} on {metrics.data.rows['test']:,} held-out {says.rows}: {lead}"
+            what = NO_DIFFERENCE if versus.interval_95 else TOO_FEW
+            lead = f"{what} from {versus.baseline} ({versus.difference:+.3f}, {range_})"
+        score = says.score if isinstance(says.score, str) else says.score[versus.metric]
+        rows = f"{metrics.data.rows['test']:,} held-out {says.rows}"
+        scored = says.scored(metrics) if says.scored else rows
+        result = f"{score.format(metrics.model[versus.metric])} on {scored}: {lead}"
     return f"**{result}.**\n\n{_figures(metrics, says)[0]}"
 
 
 def results(metrics: Metrics, says: Reporting) -> str:
     """Return the README's results: the comparison, what it means, and the other figures."""
-    rows = metrics.data.rows
+    trained = f"trained on {metrics.data.rows['train']:,}"
+    if says.scored:
+        trained += f" {says.rows}"
+    scored = says.scored(metrics) if says.scored else _test_set(metrics.data, says)
     return "\n\n".join(
         [
-            f"On {_test_set(metrics.data, says)} (trained on {rows['train']:,}):",
+            f"On {scored} ({trained}):",
             table(metrics),
             f"**{verdict(metrics)}.** {_intervals(metrics)}",
             says.highlights(metrics),
@@ -129,6 +136,8 @@ def verdict(metrics: Metrics) -> str:
         return metrics.not_measured or ""
     better = comparison(versus)
     what, link = (better, "than") if better else (NO_DIFFERENCE, "from")
+    if versus.interval_95 is None:
+        what = TOO_FEW
     return (
         f"{what.capitalize()} in {versus.metric.replace('_', ' ')} {link} the best baseline, "
         f"{versus.baseline}: {versus.difference:+.3f} (paired bootstrap, {interval(versus)})"
@@ -136,13 +145,15 @@ def verdict(metrics: Metrics) -> str:
 
 
 def comparison(versus: Versus) -> str | None:
-    """Return "better" or "worse", or None where the interval includes 0."""
-    low, high = versus.interval_95
+    """Return "better" or "worse", or None where the interval includes 0 or is unknown."""
+    low, high = versus.interval_95 or (0.0, 0.0)
     return "better" if low > 0 else "worse" if high < 0 else None
 
 
 def interval(versus: Versus) -> str:
     """Return the 95% interval of a difference."""
+    if versus.interval_95 is None:
+        return "no 95% interval"
     low, high = versus.interval_95
     return f"95% interval {low:+.3f} to {high:+.3f}"
 

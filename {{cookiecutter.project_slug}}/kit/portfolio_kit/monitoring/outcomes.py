@@ -46,8 +46,8 @@ def compare(
     """Return the score of the answers next to that of the held-out test set.
 
     `score` takes indices of answers. It is an alarm when the live 95% interval lies entirely on the
-    worse side of the test set's; of few answers there is none, since drawn again and again they would
-    seem certain.
+    worse side of the test set's. Few answers have no interval, so they raise no alarm: drawn again
+    and again they would seem certain.
     """
     live, known = None, held_out.intervals_95.get(metric)
     if answers >= MIN_ANSWERS:

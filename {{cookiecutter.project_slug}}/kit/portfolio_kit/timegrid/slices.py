@@ -43,7 +43,9 @@ def errors(
         for number, name in enumerate(names):
             rows = (group == number) & ~np.isnan(y)
             if rows.any():
-                scores = {model: ratio(above[rows], below[rows]) for model, (above, below) in sums.items()}
+                scores = {
+                    model: ratio(above[rows], below[rows]) for model, (above, below) in sums.items()
+                }
                 found[kind][name] = Slice(
                     rows=int(rows.sum()),
                     error={m: e if np.isfinite(e) else None for m, e in scores.items()},

@@ -63,7 +63,8 @@ class Inputs(NamedTuple):
     """What the network takes; n is the number of windows."""
 
     history: np.ndarray  # (n, history) float64: large values may differ by little
-    # float32 (n, horizon, features): newest past covariates, the same for all; calendar; future covariates
+    # (n, horizon, features) float32: newest past covariates, the same for all; calendar; future
+    # covariates
     steps: np.ndarray
 
 

@@ -108,8 +108,8 @@ def model_card(metrics: Metrics, model: Manifest) -> list[str]:
         f"{', '.join(map(str, shape.season_lengths))} steps, {model.windows['train']:,} windows. "
         f"Kept: the epoch with the lowest validation loss ({scores}). Each series' intervals were "
         "widened or narrowed on the validation block (conformalised quantile regression); over all "
-        f"series, those of 80% to {model.widths[''][0]:.3f} and those of 95% to "
-        f"{model.widths[''][1]:.3f} times the network's."
+        f"series, those of 80% to {model.widths[0]:.3f} and those of 95% to "
+        f"{model.widths[1]:.3f} times the network's."
     )
     return sections
 
@@ -121,7 +121,7 @@ REPORTING = Reporting(
     rows="rows",
     score=SCORES,
     captions={
-        "comparison.png": "The error against the baselines (lower is better), with its 95% interval",
+        "comparison.png": "The error against the baselines (lower is better), with 95% interval",
         "fans.png": "Forecasts of the best, the median and the worst week of the test block",
         "lead_time.png": "How the error grows with lead time, compared with the baselines",
         "coverage.png": "The share of values inside the intervals at each lead time",

@@ -72,7 +72,9 @@ class Forecaster(nn.Module):
         values = torch.log(history) if self.positive else history
         mean = values.mean(dim=1, keepdim=True)
         spread = ((values - mean) ** 2).mean(dim=1, keepdim=True).sqrt()
-        return torch.cat([mean, torch.maximum(spread, 1e-9 * mean.abs() + 1e-30)], dim=1)
+        # A constant history has a tiny unit. (The exporter to ONNX drops `+ 1e-30`; clamp stays.)
+        spread = torch.maximum(spread, 1e-9 * mean.abs()).clamp(min=1e-30)
+        return torch.cat([mean, spread], dim=1)
 
     def normalise(self, y: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
         """Return float64 values (windows, steps) in these units, as float32."""

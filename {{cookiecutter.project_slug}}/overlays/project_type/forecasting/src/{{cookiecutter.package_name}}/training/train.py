@@ -70,8 +70,8 @@ def fit(
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
     )
-    if not checkpoint.restore(model, optimizer):
-        fit_regression(model, windows, train, valid)
+    checkpoint.restore(model, optimizer)
+    fit_regression(model, windows, train, valid)  # not in the checkpoint: it takes seconds
     checkpoint.seconds += time.perf_counter() - start
 
     steps_per_epoch = math.ceil(len(train.at) / settings.batch_size)
