@@ -326,14 +326,30 @@ FILES = {
 
 def variables(project, target):
     """Return the environment variables that a target sets for the service."""
-    pattern = r'(\w+_SERVE__\w+)"?(?:, "?value"?)?: "(\w+)"'
+    pattern = r'(\w+_SERVE__\w+)"?(?:, "?value"?)?: "([^"]+)"'
     return dict(re.findall(pattern, project.read(FILES[target])))
+
+
+PROXIES = {
+    "google-cloud-run": "[169.254.0.0/16]",
+    "aws-lambda": "[127.0.0.1]",
+    "azure-container-apps": "[100.100.0.0/16]",
+    "kubernetes": None,  # no proxy, until the cluster gets one
+}
+
+
+def test_only_the_target_s_own_proxy_is_trusted(projects):
+    for (target, _), project in projects.items():
+        [name] = [n for n in variables(project, target) if n.endswith("THREADS")]
+        name = name.replace("THREADS", "TRUSTED_PROXIES")
+        assert variables(project, target).get(name) == PROXIES[target]
 
 
 def test_files_are_written_only_where_they_persist(projects):
     for (target, kind), project in projects.items():
         found = {name.partition("SERVE__")[2]: v for name, v in variables(project, target).items()}
         assert found.pop("THREADS") == "1"
+        found.pop("TRUSTED_PROXIES", None)
         if target != "kubernetes":
             assert found.pop("LOG__FOLDER") == "null"
         assert found == ({"CHANGES": "null"} if kind == "document-similarity" else {})

@@ -1,6 +1,7 @@
 """The pipeline: what `dvc.yaml` compares, and how its stages run."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,22 @@ def test_stages_run_with_this_interpreter_and_these_overrides_once(pipeline):
     again = pipeline()
     assert again.returncode == 0, again.stderr
     assert "Everything is up to date." in again.stdout
+
+
+def test_outputs_that_were_copied_into_a_clone_are_not_made_again(pipeline, workspace):
+    stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))
+    stages["stages"]["made"]["outs"] = [{"out.txt": {"persist": True}}]
+    Path("dvc.yaml").write_text(yaml.safe_dump(stages), encoding="utf-8")
+    assert pipeline().returncode == 0
+    shutil.rmtree(".dvc/cache")
+    shutil.rmtree(".dvc/tmp")
+    made = Path("out.txt").stat().st_mtime_ns
+    assert "Everything is up to date." in pipeline().stdout
+    assert Path("out.txt").stat().st_mtime_ns == made
+    for change in (lambda: Path("out.txt").unlink(), lambda: Path("out.txt").write_text("other")):
+        shutil.rmtree(".dvc/cache")
+        change()
+        assert "Running stage 'made'" in pipeline().stdout
 
 
 def test_a_push_is_suggested_if_there_is_a_remote_storage(pipeline):

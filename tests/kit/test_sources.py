@@ -119,7 +119,7 @@ def proxy(server, monkeypatch):
     """Return a function that sets variables to a proxy's address, and the proxy itself."""
 
     def use(*names, template="{}", **others):
-        for name in ("http_proxy", "https_proxy"):  # restored afterwards, even if the code sets them
+        for name in ("http_proxy", "https_proxy"):  # the code may set them
             monkeypatch.setenv(name, "")
             monkeypatch.delenv(name)
         for name in names:

@@ -16,7 +16,7 @@ from api_fixtures import serving
 
 EXAMPLES = getattr(type_fixtures, "EXAMPLES", 200)  # for each route and kind
 # An invalid body may also be too large, and one that is too slow or too much is rejected, too.
-STATUSES = [404, 405, 408, 413, 422, 503]
+STATUSES = [404, 405, 408, 413, 415, 422, 503]
 EXCLUDED_CHECKS = getattr(type_fixtures, "EXCLUDED_CHECKS", [])
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
 from portfolio_kit.serving.dependencies import REJECTIONS, Keep, Queue, loaded
@@ -36,3 +36,9 @@ async def label(body: Question, model: Model, queue: Queue, keep: Keep) -> Answe
     found = await queue.submit(body.texts)
     keep(body.texts, found)
     return Answer(model_version=model.version, labels=found)
+
+
+@router.get("/caller", include_in_schema=False)
+async def caller(request: Request) -> str:
+    """Tell over which scheme, and from where, the request came."""
+    return f"{request.url.scheme} {request.client.host}"

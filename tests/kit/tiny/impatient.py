@@ -8,7 +8,8 @@ from portfolio_kit.serving import protocol
 from .project import PROJECT
 
 HEAD_SECONDS = 2  # instead of 10
+IDLE_SECONDS = 4  # instead of 75
 
 if __name__ == "__main__":
-    protocol.HEAD_SECONDS = HEAD_SECONDS
+    protocol.HEAD_SECONDS, protocol.IDLE_SECONDS = HEAD_SECONDS, IDLE_SECONDS
     sys.exit(main(PROJECT))

@@ -1,7 +1,9 @@
 """Reads `params.yaml`, applies overrides and explains what is wrong with them."""
 
 import difflib
+import ipaddress
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -27,8 +29,31 @@ def _one_line(place: str) -> str:
     return place
 
 
+def _prefix(path: str) -> str:
+    names = path.strip("/")
+    if not re.fullmatch(r"[\w.~/-]+", names, re.ASCII):
+        raise ValueError("write a path such as /ml, of letters, digits, and - . _ ~")
+    return f"/{names}"
+
+
+def _network(address: str) -> str:
+    try:
+        return str(ipaddress.ip_network(address, strict=False))
+    except ValueError:
+        raise ValueError("write an IP address, or a network such as 10.0.0.0/8") from None
+
+
+def _origin(origin: str) -> str:
+    if not re.fullmatch(r"\*|https?://[^/\s]+", origin):
+        raise ValueError("write an origin such as https://example.org, without a path")
+    return origin
+
+
 Place = Annotated[str, AfterValidator(_one_line)]  # of a file or folder, local or remote
 Example = Annotated[str, Field(min_length=1, max_length=1_000)]
+Prefix = Annotated[str, AfterValidator(_prefix)]  # of a path
+Network = Annotated[str, AfterValidator(_network)]
+Origin = Annotated[str, AfterValidator(_origin)]  # scheme, host and port of a page
 Threads = Annotated[int, Field(ge=1, le=256)] | None  # None: one per available core
 Fraction = Annotated[float, Field(gt=0, le=1 / 3)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -60,6 +85,9 @@ class Serve(Section):
     threads: Threads
     max_wait_seconds: Annotated[float, Field(gt=0, le=60)]
     max_body_bytes: Annotated[int, Field(ge=1_000, le=MOST)]
+    root_path: Prefix | None = None
+    trusted_proxies: list[Network] = []
+    cors: list[Origin] = []
     examples: Annotated[list[Example], Field(max_length=12)] = []
 
 

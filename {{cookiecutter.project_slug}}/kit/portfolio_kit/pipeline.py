@@ -29,6 +29,7 @@ def reproduce(package: str, overrides: list[str]) -> None:
 
     try:
         with Repo(scm=_repository()) as repo:
+            _adopt(repo)
             # The stage `params` always runs: DVC compares what it writes.
             has_run = {stage.addressing for stage in repo.reproduce()} - {"params"}
             has_remote = repo.config["remote"]
@@ -51,6 +52,20 @@ def _repository() -> Any:
         if not repository.is_ignored(os.path.realpath("dvc.yaml")):
             return repository
     return SCM(os.curdir, no_scm=True)
+
+
+def _adopt(repo: Any) -> None:
+    """Put outputs that are as `dvc.lock` says into DVC's cache, which a clone lacks.
+
+    Otherwise DVC would make them again where data and model were copied into place.
+    """
+    from dvc.repo import lock_repo
+
+    with lock_repo(repo):
+        for out in (out for stage in repo.index.stages for out in stage.outs):
+            is_missing = out.use_cache and "not in cache" in out.status().values()
+            if is_missing and not out.workspace_status():
+                out.commit(relink=False)
 
 
 def record(params: Settings) -> None:

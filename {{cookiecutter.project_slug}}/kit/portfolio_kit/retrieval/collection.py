@@ -86,7 +86,7 @@ class Collection:
             rankings.append(self._merged(stored, with_words, depth))
         numbers, scores = rankings[0]
         if len(rankings) > 1:
-            numbers, scores = fuse(*rankings, depth)
+            numbers, scores = fuse(rankings[0], rankings[1], depth)
         rows = len(self.documents)
         return [
             Hit(self.documents.at(number) if number < rows else changed[number - rows], score)

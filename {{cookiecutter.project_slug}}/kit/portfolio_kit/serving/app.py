@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from .. import cores
 from ..artifacts import MODELS, read_scores
@@ -28,6 +30,12 @@ from .page import Page
 from .prediction_log import PredictionLog
 from .queue import OverloadError, Queue, give_way
 
+JSON = re.compile(r"application/([\w.-]+\+)?json\s*(;|$)", re.IGNORECASE)
+CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST", "DELETE"],
+    "allow_headers": ["Content-Type", "X-Request-ID"],
+    "expose_headers": ["Retry-After", "X-Request-ID"],
+}
 log = logging.getLogger(__package__)
 
 
@@ -56,7 +64,12 @@ def create_app(
     app = FastAPIOffline(title=params.serve.title, version=about["Version"], lifespan=lifespan)
     app.description = about["Summary"]
     app.state.predictor = app.state.queue = app.state.log = app.state.drift = None
-    app.add_middleware(Middleware, max_body_bytes=params.serve.max_body_bytes)
+    settings = params.serve
+    app.add_middleware(
+        Middleware, max_body_bytes=settings.max_body_bytes, root_path=settings.root_path
+    )
+    if settings.cors:  # around it all: a page may read rejections, too
+        app.add_middleware(CORSMiddleware, allow_origins=settings.cors, **CORS)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _rejected)
     app.add_exception_handler(OverloadError, _overloaded)
@@ -137,7 +150,22 @@ async def _invalid(request: Request, error: Any) -> JSONResponse:
     problems = [
         {"loc": [f"{part!s:.80}" for part in p["loc"]], "msg": p["msg"]} for p in error.errors()
     ]
+    is_of_body = any(p["loc"][0] == "body" and p["type"] != "missing" for p in error.errors())
+    if is_of_body and (fault := _undeclared(request)):
+        return _reject(request, fault, 415)
     return _reject(request, problems, 422)
+
+
+def _undeclared(request: Request) -> str | None:
+    """Return which header keeps the body from being read as JSON, if one does."""
+    encoding = request.headers.get("content-encoding", "")
+    kind = request.headers.get("content-type", "")
+    if encoding.lower() not in ("", "identity"):
+        return f"Content-Encoding {encoding!r:.100} is not supported; send the body uncompressed."
+    if not JSON.match(kind):
+        found = f"{kind!r:.100} is not supported" if kind else "is missing"
+        return f"Content-Type {found}; send application/json."
+    return None
 
 
 async def _overloaded(request: Request, error: Any) -> JSONResponse:
@@ -146,8 +174,10 @@ async def _overloaded(request: Request, error: Any) -> JSONResponse:
 
 async def _rejected(request: Request, error: Any) -> JSONResponse:
     # FastAPI answers 400 to a body that is not JSON at all; that is an invalid body, too.
-    status = 422 if error.status_code == 400 else error.status_code
-    return _reject(request, error.detail, status, error.headers)
+    if error.status_code == 400:
+        fault = _undeclared(request)
+        return _reject(request, fault or error.detail, 415 if fault else 422)
+    return _reject(request, error.detail, error.status_code, error.headers)
 
 
 def _reject(request: Request, detail: Any, status: int, headers: Any = None) -> JSONResponse:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Request
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel
 
 from . import queue
 
@@ -16,9 +16,9 @@ def _not_blank(text: str) -> str:
     return text
 
 
-# For the documentation, the schema has a pattern, too; what it calls a blank differs in places.
-VISIBLE = Field(min_length=1, json_schema_extra={"pattern": r"\S"})
-NotBlank = Annotated[str, VISIBLE, AfterValidator(_not_blank)]
+NOT_BLANK = AfterValidator(_not_blank)
+# For the documentation of the API; what a pattern calls a blank differs in places.
+VISIBLE: dict[str, Any] = {"pattern": r"\S"}
 
 
 async def loaded(request: Request) -> Any:
@@ -61,6 +61,7 @@ NOT_READY: Responses = {503: {"model": Rejection, "description": "The model is l
 REJECTIONS: Responses = {
     408: {"model": Rejection, "description": "The body took too long to arrive"},
     413: {"model": Rejection, "description": "The body is too large"},
+    415: {"model": Rejection, "description": "The body is compressed, or not declared as JSON"},
     422: {"model": Rejection, "description": "The body is invalid"},
     503: {"model": Rejection, "description": "The model is loading, or too many requests wait"},
 }

@@ -30,9 +30,10 @@ log = logging.getLogger(__package__)
 class Middleware:
     """Wraps the application; plain ASGI, which adds microseconds."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_body_bytes: int, root_path: str | None = None) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._root_path = root_path or ""
         self._running = 0  # POST requests, from their whole body to their answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,7 +44,8 @@ class Middleware:
             REQUESTS.labels("unknown", rejection.status_code).inc()
             return await rejection(scope, receive, send)
         start = time.perf_counter()
-        given = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        given, host = headers.get("x-request-id", ""), headers.get("host", "")
         entry = {
             "request_id": given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex,
             "method": scope["method"],
@@ -51,11 +53,19 @@ class Middleware:
             "status": CLIENT_GONE,
         }
         scope.setdefault("state", {})["request_id"] = entry["request_id"]
+        routed = self._routed(scope)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 entry["status"] = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = entry["request_id"]
+                answered = MutableHeaders(scope=message)
+                answered["X-Request-ID"] = entry["request_id"]
+                place = answered.get("location", "")
+                if place.startswith((f"http://{host}/", f"https://{host}/")):
+                    # A proxy may serve the API under another scheme and host.
+                    answered["location"] = "/" + place.split("/", 3)[3]
+            elif scope["method"] == "HEAD":
+                message = {**message, "body": b""}
             await send(message)
 
         try:
@@ -65,17 +75,25 @@ class Middleware:
             if isinstance(body, JSONResponse):
                 await body(scope, receive, send_with_id)
             elif body is not None:
-                await self._run(scope, body, receive, send_with_id)
+                await self._run(routed, body, receive, send_with_id)
         except Exception:
             entry["status"] = 500
             raise
         finally:
             seconds = time.perf_counter() - start
             # The route's pattern: a scanner's made-up paths must not become new time series.
-            route = getattr(scope.get("route"), "path", "unknown")
+            route = getattr(routed.get("route"), "path", "unknown")
             REQUESTS.labels(route, entry["status"]).inc()
             SECONDS.labels(route).observe(seconds)
             log.info(json.dumps({**entry, "ms": round(seconds * 1000, 1)}))
+
+    def _routed(self, scope: Scope) -> Scope:
+        """Return the request as the routes know it: under the prefix, with GET for HEAD."""
+        path, prefix = scope["path"], self._root_path
+        if not f"{path}/".startswith(f"{prefix}/"):  # the proxy has removed it
+            path = prefix + path
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        return {**scope, "root_path": prefix, "path": path, "method": method}
 
     def _overloaded(self, scope: Scope) -> JSONResponse | None:
         """Return a rejection if the model or the event loop is too busy for one more POST."""

@@ -88,6 +88,7 @@ def serve(project: Project, params: Settings) -> int:
     app = create_app(project, params, on_failure=lambda: server.fail())
     config = uvicorn.Config(app, http=Protocol, access_log=False, log_config=None)
     config.timeout_graceful_shutdown = SHUTDOWN_SECONDS
+    config.forwarded_allow_ips = params.serve.trusted_proxies
     server = Server(config)
     server.run([listener])
     return int(server.has_failed)

@@ -13,6 +13,7 @@ import uvicorn
 from api_fixtures import ready_client
 
 HOUR = timedelta(hours=1)
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +217,7 @@ def test_a_model_of_logarithms_rejects_values_that_are_not_positive(client, hist
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_numbers_that_are_not_finite_are_rejected(number, client):
     content = '{"history": [{"ds": "2024-01-01T00:00:00", "y": NUMBER}]}'.replace("NUMBER", number)
-    assert client.post("/forecast", content=content).status_code == 422
+    assert client.post("/forecast", content=content, headers=JSON).status_code == 422
 
 
 @pytest.mark.parametrize(

@@ -94,8 +94,7 @@ def test_the_history_ends_right_before_the_origin():
     one = series()
     window = inputs(one)
     assert window.history.shape == (1, SHAPE.history)
-    expected = one.y[ORIGIN - SHAPE.history : ORIGIN].astype(np.float32)
-    assert np.array_equal(window.history[0], expected)
+    assert np.array_equal(window.history[0], one.y[ORIGIN - SHAPE.history : ORIGIN])
 
 
 def test_targets_begin_at_the_origin_and_tell_which_were_observed():

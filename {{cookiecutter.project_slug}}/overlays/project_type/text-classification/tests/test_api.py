@@ -10,6 +10,7 @@ from api_fixtures import ready_client
 from portfolio_kit.serving import server
 
 TEXTS = ["The tap in the bathroom leaks.", "I forgot the password of my account."]
+JSON = {"Content-Type": "application/json"}
 ODD = "\ud800"  # half of a pair: JSON can spell it, UTF-8 cannot
 
 
@@ -71,7 +72,7 @@ def test_any_text_that_is_not_blank_is_answered(text, client):
     ids=lambda body: ascii(body)[:30],
 )
 def test_an_invalid_body_gets_a_422_that_names_the_field(body, client):
-    answer = client.post("/predict", content=json.dumps(body))
+    answer = client.post("/predict", content=json.dumps(body), headers=JSON)
     assert answer.status_code == 422
     for problem in answer.json()["detail"]:
         assert set(problem) == {"loc", "msg"}
@@ -96,15 +97,16 @@ def test_an_invalid_body_gets_a_422_that_names_the_field(body, client):
     ids=lambda content: ascii(content[:20]),
 )
 def test_a_body_that_is_not_json_gets_a_422(content, client):
-    answer = client.post("/predict", content=content)
+    answer = client.post("/predict", content=content, headers=JSON)
     assert answer.status_code == 422
     assert answer.json()["detail"]
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "image/png"])
-def test_a_body_of_another_media_type_gets_a_422(kind, client):
+def test_a_body_of_another_media_type_gets_a_415_that_names_the_header(kind, client):
     answer = client.post("/predict", content=b"texts=tap", headers={"Content-Type": kind})
-    assert answer.status_code == 422
+    assert answer.status_code == 415
+    assert "Content-Type" in answer.json()["detail"]
 
 
 def test_more_than_a_megabyte_gets_a_413(client):

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from portfolio_kit.records import Versus
+from portfolio_kit.timegrid.results import Comparison
 from portfolio_kit.timegrid.significance import BlockBootstrap, diebold_mariano
 
 from ..features import LEVELS
@@ -12,7 +13,6 @@ from ..params import Params
 from ..predictor import Manifest
 from . import scores
 from .held_out import Test
-from .metrics import Comparison
 
 
 def compare(

@@ -5,6 +5,7 @@ import torch
 from portfolio_kit import artifacts, cores, tracking
 from portfolio_kit.errors import UserError
 from portfolio_kit.report import write_metrics
+from portfolio_kit.timegrid.results import Rolling
 
 from ..data.prepare import BLOCKS, Dataset, read_series
 from ..features import Windows
@@ -14,7 +15,7 @@ from . import figures, slices
 from .baselines import forecast_with_baselines
 from .comparison import compare
 from .held_out import cut
-from .metrics import Metrics, Rolling
+from .metrics import Metrics
 
 
 def evaluate(params: Params) -> None:

@@ -1,9 +1,9 @@
 """What `reports/metrics.json` holds for a forecaster, and how the reports put it in words."""
 
 from portfolio_kit import Reporting, records
-from portfolio_kit.markdown import table
-from portfolio_kit.records import Interval, Record
+from portfolio_kit.records import Record
 from portfolio_kit.timegrid import slices
+from portfolio_kit.timegrid.results import Comparison, Rolling, against
 from portfolio_kit.timegrid.slices import Slice
 
 from ..data.prepare import Dataset
@@ -12,27 +12,11 @@ from ..predictor import Manifest
 SCORES = {"wape": "WAPE {:.3f}%", "mase": "MASE {:.3f}", "mae": "MAE {:.3f}"}  # that may decide
 
 
-class Comparison(Record):
-    """How much lower the model's error is than a baseline's; None: too few origins to say."""
-
-    difference: float
-    interval_95: Interval | None
-    diebold_mariano_p: float | None
-
-
 class Foreknowledge(Record):
     """The boosted trees' error with past values of the covariates, and with those of the future."""
 
     past_only: float
     perfect: float
-
-
-class Rolling(Record):
-    """How the test block was cut into windows."""
-
-    n_windows: int
-    step_size: int
-    horizon: int
 
 
 class Metrics(records.Metrics):
@@ -55,13 +39,6 @@ class Metrics(records.Metrics):
         """Return the best baseline."""
         assert self.versus_best_baseline
         return self.versus_best_baseline.baseline
-
-
-def scored(metrics: Metrics) -> str:
-    """Return what was scored, in words."""
-    windows, series = metrics.windows, len(metrics.scales)
-    of = f" of {series:,} series" if series > 1 else ""
-    return f"{windows.n_windows:,} held-out forecasts{of}, {windows.horizon} steps each"
 
 
 def by(kind: str, metrics: Metrics) -> str:
@@ -90,16 +67,8 @@ def highlights(metrics: Metrics) -> str:
 
 def model_card(metrics: Metrics, model: Manifest) -> list[str]:
     """Return what the model card says beyond the comparison: each baseline, slices, training."""
-    versus = []
-    for name, row in metrics.versus.items():
-        low_high, p = "too few origins to say", "–"
-        if row.interval_95 is not None:
-            low_high = "{:.3f} to {:.3f}".format(*row.interval_95)
-        if row.diebold_mariano_p is not None:
-            p = f"{row.diebold_mariano_p:.2g}"
-        versus.append((name, f"{row.difference:.3f}", low_high, p))
-    columns = f"against|{metrics.metric.upper()} lower by|95% interval|Diebold-Mariano p"
-    sections = [f"### Against each baseline\n\n{table(columns, versus)}"]
+    leads = against(metrics.versus, metrics.metric)
+    sections = [f"### Against each baseline\n\n{leads}"]
     sections += [f"### By {kind}\n\n{by(kind, metrics)}" for kind in metrics.slices]
     shape = model.shape
     scores = ", ".join(f"{name.replace('_', ' ')} {v}" for name, v in model.validation.items())
@@ -129,6 +98,6 @@ REPORTING = Reporting(
     },
     highlights=highlights,
     model_card=model_card,
-    scored=scored,
+    scored=lambda metrics: metrics.windows.words(len(metrics.scales)),
     more=": each baseline, series, lead time, hour, weekday and holiday",
 )

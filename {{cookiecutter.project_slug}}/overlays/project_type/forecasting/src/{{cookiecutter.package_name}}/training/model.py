@@ -72,7 +72,7 @@ class Forecaster(nn.Module):
         values = torch.log(history) if self.positive else history
         mean = values.mean(dim=1, keepdim=True)
         spread = ((values - mean) ** 2).mean(dim=1, keepdim=True).sqrt()
-        # A constant history has a tiny unit. (The exporter to ONNX drops `+ 1e-30`; clamp stays.)
+        # `+ 1e-30` would do, but the exporter to ONNX drops what it takes for zero.
         spread = torch.maximum(spread, 1e-9 * mean.abs()).clamp(min=1e-30)
         return torch.cat([mean, spread], dim=1)
 
@@ -113,8 +113,7 @@ class Forecaster(nn.Module):
         """
         unit = self.unit(history)
         look = self.look(self.normalise(history, unit))
-        # The inverse hyperbolic sine is linear near zero and tames outliers.
-        steps = torch.asinh((steps - self.steps_mean) / self.steps_std)
+        steps = torch.asinh((steps - self.steps_mean) / self.steps_std)  # tames outliers
         lead = self.lead.expand(len(history), -1, -1)
         seen = torch.cat([*look[1:], steps, lead], dim=2)
         members = torch.stack([self.judge(net(seen), look) for net in self.networks])

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from prometheus_client import Counter, Histogram
 from pydantic import BaseModel, Field
 
-from portfolio_kit.serving.dependencies import REJECTIONS, Keep, NotBlank, Queue, loaded
+from portfolio_kit.serving.dependencies import NOT_BLANK, REJECTIONS, VISIBLE, Keep, Queue, loaded
 
 from ..predictor import Predictor
 
@@ -17,7 +17,7 @@ CONFIDENCE = Histogram(
 ABSTENTIONS = Counter("predictions_needing_review", "Predictions below the confidence threshold")
 
 Model = Annotated[Predictor, Depends(loaded)]
-Text = Annotated[NotBlank, Field(max_length=10_000)]
+Text = Annotated[str, Field(min_length=1, max_length=10_000, json_schema_extra=VISIBLE), NOT_BLANK]
 
 
 class PredictRequest(BaseModel):
