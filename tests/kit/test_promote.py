@@ -130,6 +130,18 @@ def test_an_unmeasured_model_is_not_promoted(promote):
     assert (code, out.splitlines()[-1]) == (NO, "No queries.")
 
 
+@pytest.mark.parametrize("unknown", ["current", "new"])
+def test_a_lead_without_an_interval_is_undecided(promote, unknown):
+    current, new = made(0.1), made(0.9, model_version=OTHER)
+    {"current": current, "new": new}[unknown]["versus_best_baseline"]["interval_95"] = None
+    commit(current)
+    write(new)
+    code, out, errors = promote()
+    assert (code, errors) == (NO, "")
+    assert "too few forecasts" in out
+    assert promote("--not-worse")[0] == YES
+
+
 def test_leads_in_different_metrics_are_not_compared(promote):
     metrics = made(0.1)
     metrics["versus_best_baseline"]["metric"] = "profit"

@@ -135,6 +135,18 @@ def test_headline_and_results_admit_a_bad_result(run, metrics, difference, inter
     assert f"**{'Worse' if interval[1] < 0 else 'No difference beyond chance'} in " in reported(run)
 
 
+def test_a_difference_without_an_interval_is_not_judged(run, metrics):
+    """However large it is: of few forecasts an interval would have no width."""
+    write_lead(difference=5.631, interval_95=None)
+    said = "oo few origins to say if there is a difference"
+    for name in ("headline", "results"):
+        section = reported(run, name)
+        assert said in section
+        assert "no 95% interval" in section
+        assert not re.search("[Bb]etter than|[Bb]etter in", section)
+    assert said in MODEL_CARD.read_text(encoding="utf-8")
+
+
 def test_each_figure_is_shown_once(run, metrics):
     assert run("report").code == 0
     readme = Path("README.md").read_text(encoding="utf-8")
