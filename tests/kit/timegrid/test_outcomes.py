@@ -48,7 +48,8 @@ def test_outcomes_of_days_are_those_of_the_date_as_written(form):
     answers = [{"answer": {"unique_id": "A", "forecast": [[str(day.date()), 1] for day in days]}}]
     rows = pd.DataFrame({"ds": days.strftime(form), "y": range(7), "unique_id": "A "})
     rows.to_csv(LABELS, index=False)
-    assert match(answers, LABELS)[0][0].tolist() == list(range(7))
+    [(name, (values, _))] = match(answers, LABELS)
+    assert (name, values.tolist()) == ("A", list(range(7)))
 
 
 @pytest.mark.parametrize("value", ["", "nan", "inf"])

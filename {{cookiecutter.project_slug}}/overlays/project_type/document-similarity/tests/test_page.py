@@ -80,8 +80,7 @@ def test_a_query_finds_the_best_documents_in_their_order(open_page):
     rows = answered(page)
     expect(rows.get_by_role("heading")).to_have_text([one["title"] for one in expected])
     expect(rows.locator(".id")).to_have_text([one["id"] for one in expected])
-    # Here the mode is hybrid, with the small scores of fused ranks.
-    scores = [f"score {one['score']:.4f}" for one in expected]
+    scores = [f"score {one['score']:.3f}" for one in expected]
     expect(rows.locator(".score")).to_have_text(scores)
     for row, one in zip(rows.all(), expected, strict=True):
         expect(row).to_contain_text(one["text"])

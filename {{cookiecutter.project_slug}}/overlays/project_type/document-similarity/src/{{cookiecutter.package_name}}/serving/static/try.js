@@ -24,8 +24,7 @@ const pose = tryIt({
     byId("answer").append(...headline(results.length, back.hidden ? null : liked));
     byId("details").hidden = !results.length;
     // Fused ranks give small scores, which differ in the fourth decimal.
-    const decimals = results[0]?.score < 0.1 ? 4 : 3;
-    const items = results.map((result) => resultItem(result, result.score.toFixed(decimals)));
+    const items = results.map((result) => resultItem(result, result.score.toFixed(3)));
     byId("results").replaceChildren(...items);
   },
 });
