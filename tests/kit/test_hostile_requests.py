@@ -322,7 +322,7 @@ def test_an_endless_head_is_cut_off(service):
     assert memory_of(service) - before < MAX_GROWTH
 
 
-def test_clients_that_dawdle_are_cut_off_and_delay_nobody(service):
+def test_slow_clients_are_cut_off_and_delay_nobody(service):
     keep = {"Connection": "keep-alive"}
     kept = request(b"", "/health", "GET", keep)
     too_large = request(b"x" * 1_100_000, headers={**keep, "Content-Length": "9000000"})
@@ -330,7 +330,7 @@ def test_clients_that_dawdle_are_cut_off_and_delay_nobody(service):
     begun = [b"G", b"GET / HTTP/1.1\r\nX: ", kept + b"GET /", too_large]
     starts = [(b"", b""), (kept, b""), (kept, b"\r\n"), *((start, b"y") for start in begun)]
 
-    async def dawdle(start, further):
+    async def send_slowly(start, further):
         reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
         writer.write(start)
         began = time.monotonic()
@@ -346,12 +346,12 @@ def test_clients_that_dawdle_are_cut_off_and_delay_nobody(service):
         return time.monotonic() - began
 
     async def scenario():
-        dawdling = [asyncio.create_task(dawdle(*start)) for start in starts * 20]
+        slow = [asyncio.create_task(send_slowly(*start)) for start in starts * 20]
         await asyncio.sleep(0.5)
         start = time.monotonic()
         await asyncio.to_thread(answer_of, service)
         seconds = time.monotonic() - start
-        return seconds, await asyncio.gather(*dawdling)
+        return seconds, await asyncio.gather(*slow)
 
     seconds, lasted = asyncio.run(scenario())
     assert seconds < HEAD_SECONDS / 2

@@ -18,8 +18,6 @@ from .project import Project, Reporting
 from .records import Dataset, Evaluated, Manifest, Metrics, Versus
 
 README = Path("README.md")
-NO_DIFFERENCE = "no difference beyond chance"
-TOO_FEW = "too few origins to say if there is a difference"
 
 
 def write_metrics(metrics: Metrics) -> None:
@@ -59,12 +57,13 @@ def headline(metrics: Metrics, says: Reporting) -> str:
     if versus is None:
         result = metrics.not_measured
     else:
-        better = comparison(versus)
-        size, range_ = f"{abs(versus.difference):.3f}", interval(versus)
-        lead = f"{size} {better} than {versus.baseline} ({range_})"
-        if better is None:
-            what = NO_DIFFERENCE if versus.interval_95 else TOO_FEW
-            lead = f"{what} from {versus.baseline} ({versus.difference:+.3f}, {range_})"
+        what, link = comparison(versus)
+        if link == "than":
+            size = f"{abs(versus.difference):.3f}"
+            lead = f"{size} {what} than {versus.baseline} ({interval(versus)})"
+        else:
+            size = f"{versus.difference:+.3f}"
+            lead = f"{what} from {versus.baseline} ({size}, {interval(versus)})"
         score = says.score if isinstance(says.score, str) else says.score[versus.metric]
         rows = f"{metrics.data.rows['test']:,} held-out {says.rows}"
         scored = says.scored(metrics) if says.scored else rows
@@ -134,20 +133,21 @@ def verdict(metrics: Metrics) -> str:
     versus = metrics.versus_best_baseline
     if versus is None:
         return metrics.not_measured or ""
-    better = comparison(versus)
-    what, link = (better, "than") if better else (NO_DIFFERENCE, "from")
-    if versus.interval_95 is None:
-        what = TOO_FEW
+    what, link = comparison(versus)
     return (
         f"{what.capitalize()} in {versus.metric.replace('_', ' ')} {link} the best baseline, "
         f"{versus.baseline}: {versus.difference:+.3f} (paired bootstrap, {interval(versus)})"
     )
 
 
-def comparison(versus: Versus) -> str | None:
-    """Return "better" or "worse", or None where the interval includes 0 or is unknown."""
-    low, high = versus.interval_95 or (0.0, 0.0)
-    return "better" if low > 0 else "worse" if high < 0 else None
+def comparison(versus: Versus) -> tuple[str, str]:
+    """Return how the model compares, in words, and the word that leads to the baseline's name."""
+    if versus.interval_95 is None:
+        return "too few origins to say if there is a difference", "from"
+    low, high = versus.interval_95
+    if low > 0 or high < 0:
+        return "better" if low > 0 else "worse", "than"
+    return "no difference beyond chance", "from"
 
 
 def interval(versus: Versus) -> str:
