@@ -809,6 +809,16 @@ def test_numbers_of_rows_are_not_groups(project_copy):
     assert "evaluation.no_overlap" not in not_met(project_copy)
 
 
+def test_what_dvc_ignores_is_not_part_of_the_lock(project_copy):
+    """The author's rules count, too; what DVC does not ignore is part of it, whatever git says."""
+    append(".dvcignore", "\n*.bak\n!\n[z-a]\n")(project_copy)
+    write(project_copy, f"{PACKAGE}/data/prepare.bak", "an editor's copy")
+    (project_copy.path / f"{PACKAGE}/data/left.pyc").write_bytes(b"bytecode outside its folder")
+    assert "pipeline.lock" not in not_met(project_copy)
+    write(project_copy, f"{PACKAGE}/data/prepare.old", "no rule names it")
+    assert "pipeline.lock" in not_met(project_copy)
+
+
 def test_other_ways_to_write_it_are_accepted(project_copy):
     """Another language, headings with numbers, anchors, an ignored file, a loop of DVC's."""
     project = project_copy
