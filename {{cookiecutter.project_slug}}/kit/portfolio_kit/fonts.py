@@ -8,14 +8,15 @@ from contextlib import suppress
 from functools import cache
 
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, findSystemFonts, fontManager
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
-from matplotlib.textpath import TextPath
 
 MARKS: dict[str, str] = {}  # letters that no font has, by what this process's figures show instead
 SHOWN = 3
+PEN = RendererAgg(1, 1, 72)  # warns of what it cannot draw
 # It reports each family that has no bold font.
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
@@ -58,7 +59,7 @@ def _legible(text: Text) -> tuple[str, list[str]]:
     marked = _marked(content, {char for char in foreign if found[char] is None})
     with warnings.catch_warnings(action="error"):
         try:
-            TextPath((0, 0), marked, prop=FontProperties(family=families))
+            PEN.get_text_width_height_descent(marked, FontProperties(family=families), False)
         except UserWarning:  # one character is made of letters from several fonts
             marked = _marked(content, foreign)
     return marked, families
