@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 MAX_CHARACTERS = 300  # of a cell
+MAX_MARKS = 20
 
 
 def table(header: str, rows: Iterable[Iterable[str]]) -> str:
@@ -22,3 +23,12 @@ def plain(text: str, most: int) -> str:
     """Return text on one line, cut to `most` characters, without control characters."""
     line = "".join(filter(str.isprintable, " ".join(text.split())))
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def legend(marks: dict[str, str]) -> str:
+    """Return a sentence on the letters that figures show a mark for; empty if there are none."""
+    if not marks:
+        return ""
+    shown = ", ".join(f"{cell(mark)} {cell(of)}" for mark, of in [*marks.items()][:MAX_MARKS])
+    more = f" and {len(marks) - MAX_MARKS:,} more" if len(marks) > MAX_MARKS else ""
+    return f"Marks in the figures, for letters that no font had at the time: {shown}{more}."

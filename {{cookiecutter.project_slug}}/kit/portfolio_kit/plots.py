@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from .artifacts import REPORTS, write_atomic
+from .fonts import make_legible
 from .records import Metrics
 
 ACCENT, MUTED = "#0b6e75", "#b8bfc6"
@@ -41,7 +42,8 @@ def comparison(metrics: Metrics, metric: str, name: str, lower_is_better: bool =
 
 
 def save(figure: Figure, name: str, folder: Path = REPORTS / "figures") -> None:
-    """Write the figure into `reports/figures/` and close it."""
+    """Write the figure into `reports/figures/`, with letters of any script, and close it."""
+    make_legible(figure)
 
     def write(path: Path) -> None:
         figure.savefig(path, format=Path(name).suffix[1:], metadata={"Software": None})

@@ -79,6 +79,7 @@ class Metrics(Record):
     versus_best_baseline: Versus | None
     not_measured: str | None = None  # why there is no comparison
     not_drawn: list[str] = []  # figures that the data does not allow
+    marks: dict[str, str] = {}  # letters that no font has, by what the figures show instead
     train_seconds: float
     peak_memory_mb: float
 

@@ -14,6 +14,7 @@ from .artifacts import (
     write_text,
 )
 from .errors import UserError
+from .markdown import legend
 from .project import Project, Reporting
 from .records import Dataset, Evaluated, Manifest, Metrics, Versus
 
@@ -21,7 +22,10 @@ README = Path("README.md")
 
 
 def write_metrics(metrics: Metrics) -> None:
-    """Write `reports/metrics.json` and print its table."""
+    """Write `reports/metrics.json` and print its table; call it once the figures are drawn."""
+    from .fonts import MARKS  # where the other stages run, matplotlib may be missing
+
+    metrics = metrics.model_copy(update={"marks": MARKS})
     write_json(METRICS, metrics.model_dump(mode="json"))
     print(f"{table(metrics)}\n{METRICS}: version {metrics.model_version}. {verdict(metrics)}.")
 
@@ -77,19 +81,19 @@ def results(metrics: Metrics, says: Reporting) -> str:
     if says.scored:
         trained += f" {says.rows}"
     scored = says.scored(metrics) if says.scored else _test_set(metrics.data, says)
-    return "\n\n".join(
-        [
-            f"On {scored} ({trained}):",
-            table(metrics),
-            f"**{verdict(metrics)}.** {_intervals(metrics)}",
-            says.highlights(metrics),
-            "\n".join(_figures(metrics, says)[1:]),
-            f"Model `{metrics.model_version}`, trained in {metrics.train_seconds:.0f} s with "
-            f"{metrics.peak_memory_mb:.0f} MB of memory. Every number comes from "
-            "[`reports/metrics.json`](reports/metrics.json); "
-            f"[the model card](reports/model_card.md) has more{says.more}.",
-        ]
-    )
+    parts = [
+        f"On {scored} ({trained}):",
+        table(metrics),
+        f"**{verdict(metrics)}.** {_intervals(metrics)}",
+        says.highlights(metrics),
+        "\n".join(_figures(metrics, says)[1:]),
+        legend(metrics.marks),
+        f"Model `{metrics.model_version}`, trained in {metrics.train_seconds:.0f} s with "
+        f"{metrics.peak_memory_mb:.0f} MB of memory. Every number comes from "
+        "[`reports/metrics.json`](reports/metrics.json); "
+        f"[the model card](reports/model_card.md) has more{says.more}.",
+    ]
+    return "\n\n".join(filter(None, parts))
 
 
 def model_card(project: Project, metrics: Metrics, data: Dataset, model: Manifest) -> str:

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from ..artifacts import REPORTS, write_text
-from ..markdown import cell, plain
+from ..fonts import MARKS
+from ..markdown import cell, legend, plain
 from ..plots import ACCENT, MUTED, STYLE, plt, save
 from ..records import Interval
 from .verdict import Verdict
@@ -39,6 +40,7 @@ def write(verdict: Verdict, reference: pd.DataFrame, window: pd.DataFrame) -> No
         f"{verdict.last}, compared with {len(reference):,} of the validation set.",
         "\n".join(["| signal | test | effect | adjusted p | reference | served | |", rule, *rows]),
         f"![Distribution of each signal]({FIGURE})",
+        legend(MARKS),
         f"## Quality\n\n{live}",
         f"## Invalid requests\n\n{rejected.invalid:,} of {rejected.requests:,}.",
     ]
@@ -49,7 +51,9 @@ def draw(reference: pd.DataFrame, window: pd.DataFrame) -> None:
     """Draw each signal in both samples, as shares."""
     with plt.rc_context(STYLE):
         size = (7.5, 2.4 * len(reference.columns))
-        figure, panels = plt.subplots(len(reference.columns), figsize=size, squeeze=False)
+        figure, panels = plt.subplots(
+            len(reference.columns), figsize=size, squeeze=False, layout="tight"
+        )
         for axes, name in zip(panels[:, 0], reference, strict=True):
             both = (reference[name], MUTED, "reference"), (window[name], ACCENT, "served")
             if pd.api.types.is_numeric_dtype(reference[name]):
@@ -72,7 +76,6 @@ def draw(reference: pd.DataFrame, window: pd.DataFrame) -> None:
             axes.set_title(str(name))
             axes.set_ylabel("share")
         panels[0, 0].legend(frameon=False)
-        figure.tight_layout()
         save(figure, FIGURE, REPORTS)
 
 

@@ -103,6 +103,7 @@ def create_app(
             "problem": about["Summary"],
             "model_version": predictor.version,
             "data_sha256": predictor.manifest.data_sha256,
+            **predictor.facts,
             "metrics": read_scores(predictor.version),
             "examples": params.serve.examples,
         }

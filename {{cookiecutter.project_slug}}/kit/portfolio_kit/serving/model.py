@@ -50,6 +50,11 @@ class OnnxModel(ABC, Generic[M]):
         """Return the first digits of the model file's hash."""
         return self.manifest.version
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return what `GET /model` says beyond what it says of every model."""
+        return {}
+
     def warm_up(self) -> None:
         """Answer once: a first answer takes longer."""
         self.predict(["warm up"])

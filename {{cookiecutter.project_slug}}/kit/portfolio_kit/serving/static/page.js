@@ -15,7 +15,7 @@ export function element(tag, className, ...children) {
 }
 
 /**
- * Make the form ask: it posts `body(text)` to `path`, unless that is null, and lets
+ * Make the form ask: it posts `body(text, model)` to `path`, unless that is null, and lets
  * `show(answer, question)` fill #answer, which a screen reader reads out, and #details, which it
  * does not. `asYouType` asks after each pause in typing, and Enter asks at once. Return what asks
  * the question that a function makes.
@@ -27,6 +27,7 @@ export function tryIt({ path, body, show, asYouType = false }) {
   const nothingYet = [...byId("answer").childNodes];
   let latest = new AbortController();
   let pause;
+  let model; // what /model says, once it is loaded
 
   async function pose(makeQuestion, scrolls = true) {
     clearTimeout(pause);
@@ -51,7 +52,7 @@ export function tryIt({ path, body, show, asYouType = false }) {
     if (top < 0 || bottom > innerHeight) result.scrollIntoView(); // on a phone it is far below
   }
 
-  const fromBox = () => body(text.value);
+  const fromBox = () => body(text.value, model);
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -71,10 +72,11 @@ export function tryIt({ path, body, show, asYouType = false }) {
     pause = setTimeout(pose, text.value ? PAUSE_MS : 0, fromBox, false);
   });
 
-  describe((example) => {
+  const choose = (example) => {
     text.value = example;
     form.requestSubmit();
-  });
+  };
+  describe(choose, (loaded) => (model = loaded));
   return pose;
 }
 
@@ -127,15 +129,16 @@ function problemInWords({ loc, msg }) {
 }
 
 /** Say which model answers, as soon as it is loaded, and offer its examples. */
-async function describe(choose) {
+async function describe(choose, keep) {
   let model;
   try {
     model = await ask("model");
   } catch (error) {
     byId("about").textContent = error.retryAfter ? "The model is still loading …" : error.message;
-    if (error.retryAfter) setTimeout(describe, 1000 * error.retryAfter, choose);
+    if (error.retryAfter) setTimeout(describe, 1000 * error.retryAfter, choose, keep);
     return;
   }
+  keep(model);
   document.title = byId("name").textContent = model.name;
   byId("problem").textContent = model.problem;
   const scores = Object.entries(model.metrics ?? {});

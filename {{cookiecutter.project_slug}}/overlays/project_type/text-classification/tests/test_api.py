@@ -35,6 +35,35 @@ def test_each_text_is_answered_in_its_place(client, predictor):
         assert prediction["needs_review"] is expected["needs_review"]
 
 
+@pytest.mark.parametrize("top_k", [1, 3, 4])
+def test_the_most_probable_labels_are_the_largest_in_descending_order(top_k, client):
+    whole = client.post("/predict", json={"texts": TEXTS}).json()["predictions"]
+    part = client.post("/predict", json={"texts": TEXTS, "top_k": top_k}).json()["predictions"]
+    for one, all_of_it in zip(part, whole, strict=True):
+        found = [*one["probabilities"].items()]
+        expected = sorted(all_of_it["probabilities"].values(), reverse=True)[:top_k]
+        assert [share for _, share in found] == pytest.approx(expected, abs=1e-6)
+        assert found[0] == (one["label"], one["confidence"])
+        assert one["needs_review"] is all_of_it["needs_review"]
+
+
+@pytest.mark.parametrize(
+    "top_k", [0, -1, 5, 10**30, True, 1.0, "2", [2], {}], ids=lambda value: f"{value!r:.8}"
+)
+def test_another_top_k_gets_a_422_in_one_line(top_k, client):
+    answer = client.post("/predict", json={"texts": TEXTS, "top_k": top_k})
+    assert answer.status_code == 422
+    [problem] = answer.json()["detail"]
+    assert problem["loc"] == ["body", "top_k"]
+    assert problem["msg"].startswith("Input should be")
+
+
+def test_null_asks_for_all_labels_and_the_model_says_how_many(client):
+    answer = client.post("/predict", json={"texts": TEXTS, "top_k": None}).json()
+    assert {len(one["probabilities"]) for one in answer["predictions"]} == {4}
+    assert client.get("/model").json()["classes"] == 4
+
+
 def test_the_largest_valid_request_is_answered(client):
     answer = client.post("/predict", json={"texts": ["leak " * 2000] * 64})
     assert answer.status_code == 200
@@ -164,6 +193,8 @@ def test_the_documentation_describes_the_request(client):
     texts = schemas["PredictRequest"]["properties"]["texts"]
     assert (texts["minItems"], texts["maxItems"]) == (1, 64)
     assert (texts["items"]["minLength"], texts["items"]["maxLength"]) == (1, 10_000)
+    number, nothing = schemas["PredictRequest"]["properties"]["top_k"]["anyOf"]
+    assert (number["type"], number["minimum"], nothing["type"]) == ("integer", 1, "null")
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])

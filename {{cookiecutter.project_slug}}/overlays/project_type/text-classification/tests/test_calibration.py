@@ -7,7 +7,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
-from {{cookiecutter.package_name}}.training.calibration import abstention_threshold, fit_temperature
+from {{cookiecutter.package_name}}.training.calibration import (
+    abstention_threshold,
+    fit_temperature,
+    review_advice,
+)
 
 
 class Logits(ClassifierMixin, BaseEstimator):
@@ -75,6 +79,17 @@ def test_the_threshold_accepts_as_many_as_the_precision_allows(seed, precision):
     assert len(accepted(threshold)) == max((len(accepted(limit)) for limit in allowed), default=0)
     if allowed:
         assert accepted(threshold).mean() >= precision
+
+
+def test_a_precision_near_the_accuracy_is_pointed_out():
+    confidence, is_right = np.linspace(0.5, 1, 100), np.arange(100) >= 6  # right: 94%
+    assert review_advice(confidence, is_right, 0.97) is None
+    for precision in (0.5, 0.94, 0.96):
+        said = review_advice(confidence, is_right, precision)
+        assert "94.0% of the validation set are right" in said
+    # The 94 right ones are the most confident: 94 of 98 are 95.9%, and of 99 they are 94.9%.
+    said = review_advice(confidence, is_right, 0.95)
+    assert said.endswith("texts sent to review: 2.0% at 0.95, 5.0% at 0.98, 6.0% at 0.99")
 
 
 def test_without_a_precise_threshold_the_model_abstains_from_everything():

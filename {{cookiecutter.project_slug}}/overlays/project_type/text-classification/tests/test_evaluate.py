@@ -95,6 +95,28 @@ def test_the_threshold_is_that_of_the_artifact(metrics, held_out, predictor):
     assert chosen["precision"] == pytest.approx(np.mean(np.array(is_right)[accepted]))
 
 
+def test_choices_of_the_precision_are_made_on_valid_and_measured_on_test(
+    metrics, evaluated, predictor
+):
+    valid, test = (
+        pd.read_parquet(evaluated / f"data/processed/{name}.parquet") for name in ("valid", "test")
+    )
+    for rows in (valid, test):
+        answers = pd.DataFrame(predictor.predict(rows["text"].tolist()))
+        rows["confidence"] = answers["confidence"]
+        rows["is_right"] = answers["label"] == rows["label"]
+    assert [one["target_precision"] for one in metrics["review_options"]] == [0.95, 0.98, 0.99]
+    for one in metrics["review_options"]:
+        limits = [2, *valid["confidence"]]  # above 2 there is nothing
+        parts = [valid["is_right"][valid["confidence"] >= limit] for limit in limits]
+        wanted = one["target_precision"]
+        most = max(len(part) for part in parts if not len(part) or part.mean() >= wanted)
+        assert one["valid_coverage"] == pytest.approx(most / len(valid))
+        accepted = test["is_right"][test["confidence"] >= one["threshold"]]
+        assert one["coverage"] == pytest.approx(len(accepted) / len(test))
+        assert one["precision"] == (pytest.approx(accepted.mean()) if len(accepted) else None)
+
+
 def test_calibration_is_reported_before_and_after(metrics, predictor):
     calibration = metrics["calibration"]
     assert calibration["temperature"] == predictor.manifest.temperature
@@ -119,6 +141,21 @@ def test_class_names_with_markup_are_drawn_as_they_are(example_metrics):
     rows = rows.assign(confidence=[0.9, 0.8, 1.0], uncalibrated=[0.8, 0.7, 1.0])
     figures.draw(metrics, rows, rows)
     assert {path.name for path in Path("reports/figures").iterdir()} == set(REPORTING.captions)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("classes", [2, 3, 14, 30, 31, 77, 150])
+def test_figures_keep_the_width_of_a_readme(classes, example_metrics):
+    names = [f"配送 {n} of an unusually long, unshortened name {n}" for n in range(classes)]
+    row = example_metrics.per_class["garden"]
+    metrics = example_metrics.model_copy(update={"per_class": dict.fromkeys(names, row)})
+    rows = pd.DataFrame({"label": names * 3, "answer": names * 2 + names[::-1]})
+    rows["is_right"] = rows["label"] == rows["answer"]
+    rows = rows.assign(confidence=0.9, uncalibrated=0.8)
+    figures.draw(metrics, rows, rows)
+    for name in REPORTING.captions:
+        _, width, *_ = matplotlib.image.imread(Path("reports/figures") / name).shape
+        assert width < 1400  # at 160 dots per inch, letters of 7 points are 9 pixels high on 830
 
 
 def test_the_error_analysis_is_written(evaluated, metrics, predictor):
@@ -163,6 +200,25 @@ def test_a_model_that_abstains_from_everything_is_described(example_metrics):
     metrics = example_metrics.model_copy(update={"selective_prediction": none})
     assert "answers 0.0% of the texts" in REPORTING.highlights(metrics)
     assert "none of those answers are right" in REPORTING.highlights(metrics)
+
+
+def test_the_readme_shows_choices_of_the_precision(example_metrics):
+    said = REPORTING.highlights(example_metrics)
+    assert "| 95.0% | 94.1% | 92.9% | 94.0% |" in said
+    assert "| 99.0% | 94.1% | 0.0% | none |" in said
+
+
+@pytest.mark.parametrize(("classes", "shown"), [(30, 30), (31, 10), (150, 10)])
+def test_the_model_card_lists_the_worst_of_many_classes(classes, shown, example_metrics, predictor):
+    row = example_metrics.per_class["garden"]
+    scores = {f"class {n}": row.model_copy(update={"f1": n / 1000}) for n in range(classes, 0, -1)}
+    metrics = example_metrics.model_copy(update={"per_class": scores})
+    section = REPORTING.model_card(metrics, predictor.manifest)[0]
+    names = [line.split(" | ")[0].removeprefix("| ") for line in section.splitlines()]
+    found = [name for name in names if name.startswith("class ")]
+    worst = [f"class {n}" for n in range(1, 11)]
+    assert found == (list(scores) if shown == classes else worst)
+    assert ("(metrics.json)" in section) is (shown < classes)
 
 
 def test_metrics_survive_being_written_and_read(example_metrics):

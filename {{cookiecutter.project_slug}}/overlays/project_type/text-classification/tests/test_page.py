@@ -73,6 +73,41 @@ def test_a_text_gets_its_label_and_every_probability(open_page, predictor):
     assert bars == pytest.approx([share * full for _, share in by_share], abs=1)
 
 
+def test_of_many_labels_ten_are_shown_until_all_are_wanted(open_page):
+    page = open_page()
+    shares = {f"label {n:02}": (n + 1) / 1275 for n in range(50)}
+    asked = []
+
+    def answer(route):
+        body = route.request.post_data_json
+        asked.append(body)
+        ranked = sorted(shares.items(), key=lambda row: -row[1])[: body.get("top_k", 50)]
+        route.fulfill(json=prediction(label="label 49", probabilities=dict(ranked)))
+
+    model = {**page.request.get("/model").json(), "classes": 50}
+    page.route("**/model", lambda route: route.fulfill(json=model))
+    page.route("**/predict", answer)
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text(model["name"])
+    ask(page)
+    rows = page.locator("#chart li")
+    expect(rows).to_have_count(10)
+    expect(rows.last).to_contain_text("label 40")
+    page.get_by_role("button", name="Show all 50 labels").click()
+    expect(rows).to_have_count(50)
+    expect(page.get_by_role("button", name="Show only the first 10")).to_be_focused()
+    ask(page, "another")
+    expect(rows).to_have_count(50)
+    page.get_by_role("button", name="Show only the first 10").click()
+    expect(rows).to_have_count(10)
+    assert asked == [
+        {"texts": [TEXT], "top_k": 10},
+        {"texts": [TEXT]},
+        {"texts": ["another"]},
+        {"texts": ["another"], "top_k": 10},
+    ]
+
+
 def percent(share):
     return "<0.1%" if share < 0.0005 else f"{share:.1%}"
 

@@ -129,6 +129,15 @@ def example_metrics():
     from {{cookiecutter.package_name}}.evaluation.metrics import Metrics
 
     row = {"precision": 0.75, "recall": 0.6, "f1": 2 / 3, "rows": 40}
+    chosen = {
+        "target_precision": 0.95,
+        "threshold": 0.7022,
+        "valid_coverage": 0.9411,
+        "coverage": 0.9288,
+        "precision": 0.9404,
+        "precision_interval_95": [0.9292, 0.9499],
+    }
+    nothing = {"coverage": 0, "precision": None, "precision_interval_95": None}
     return Metrics.model_validate(
         {
             "project_type": "text-classification",
@@ -147,13 +156,8 @@ def example_metrics():
                 "interval_95": [0.0512, 0.1277],
             },
             "calibration": {"temperature": 0.63, "ece_before": 0.1602, "ece_after": 0.0449},
-            "selective_prediction": {
-                "target_precision": 0.95,
-                "threshold": 0.7022,
-                "coverage": 0.9288,
-                "precision": 0.9404,
-                "precision_interval_95": [0.9292, 0.9499],
-            },
+            "selective_prediction": chosen,
+            "review_options": [chosen, chosen | nothing | {"target_precision": 0.99}],
             "slices": {"1 to 9 words": {"rows": 40, "accuracy": 0.9, "interval_95": [0.77, 0.96]}},
             "per_class": dict.fromkeys(LABELS, row),
             "train_seconds": 61.4,

@@ -86,6 +86,11 @@ class Predictor(OnnxModel[Manifest]):
         answers = self.answer(self.prepare(texts))
         return [{key: answer[key] for key in answer if key != "embedding"} for answer in answers]
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return how many classes there are: the most that a request may ask for."""
+        return {"classes": len(self.manifest.labels)}
+
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Return probabilities (rows, classes), float64, each row summing to 1."""

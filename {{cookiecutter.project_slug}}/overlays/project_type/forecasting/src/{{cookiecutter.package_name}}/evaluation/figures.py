@@ -38,7 +38,7 @@ def fans(metric: str, test: Test, quantiles: np.ndarray, target: str) -> None:
         return ratio(above[rows], below[rows])
 
     weeks = plots.rank_weeks(test.origins.which, test.moments[:, 0], error)
-    figure, panels = plt.subplots(len(weeks), 1, figsize=(9, 2.6 * len(weeks)))
+    figure, panels = plt.subplots(len(weeks), 1, figsize=(9, 2.6 * len(weeks)), layout="tight")
     for axes, (name, rows) in zip(panels, weeks.items(), strict=True):
         plots.draw_fans(axes, test.moments[rows], test.y[rows], quantiles[rows])
         series = plain(test.names[test.origins.which[rows[0]]], MAX_CHARACTERS)
@@ -47,5 +47,4 @@ def fans(metric: str, test: Test, quantiles: np.ndarray, target: str) -> None:
         axes.set_ylabel(plain(target, MAX_CHARACTERS))
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="upper right", ncols=4, frameon=False)
-    figure.tight_layout()
     save(figure, "fans.png")

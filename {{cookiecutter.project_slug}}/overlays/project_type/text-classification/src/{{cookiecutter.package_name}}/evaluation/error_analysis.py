@@ -1,14 +1,13 @@
 """Where the model errs, for a person to look at: slices, confident mistakes, doubtful labels."""
 
-import warnings
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from cleanlab.classification import CleanLearning
-from sklearn.linear_model import LogisticRegression
+from cleanlab.filter import find_label_issues
 
 from portfolio_kit.artifacts import REPORTS, write_text
+from portfolio_kit.classification.baselines import cross_validated
 from portfolio_kit.intervals import share_interval_95
 from portfolio_kit.markdown import table
 
@@ -48,13 +47,10 @@ def doubtful_labels(train: pd.DataFrame, embeddings: np.ndarray) -> pd.DataFrame
     untrained encoder's embeddings (rows, hidden).
     """
     labels, targets = np.unique(train["label"], return_inverse=True)
-    regression = LogisticRegression(C=10, max_iter=2000)
-    learning = CleanLearning(regression, seed=0, find_label_issues_kwargs={"n_jobs": 1})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about classes with fewer rows than folds
-        issues = learning.find_label_issues(embeddings, targets)
-    issues = issues[issues["is_label_issue"]].sort_values("label_quality")
-    return train.iloc[issues.index].assign(likelier=labels[issues["predicted_label"]])
+    likely = cross_validated(embeddings, targets)
+    ranked = {"return_indices_ranked_by": "self_confidence"}
+    rows = find_label_issues(targets, likely, n_jobs=1, **ranked)
+    return train.iloc[rows].assign(likelier=labels[likely[rows].argmax(axis=1)])
 
 
 def write(metrics: Metrics, rows: int, test: pd.DataFrame, doubtful: pd.DataFrame) -> None:

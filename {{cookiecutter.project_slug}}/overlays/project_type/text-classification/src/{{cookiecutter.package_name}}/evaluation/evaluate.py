@@ -17,6 +17,7 @@ from portfolio_kit.report import write_metrics
 from ..data.prepare import SPLITS, Dataset, read_split
 from ..params import Params
 from ..predictor import Manifest, Predictor, softmax
+from ..training.calibration import PRECISIONS, abstention_threshold
 from . import error_analysis, figures
 from .baselines import frozen_embeddings, predict_with_baselines
 from .metrics import Calibration, ClassScores, Metrics, SelectivePrediction
@@ -51,7 +52,7 @@ def evaluate(params: Params) -> None:
         model,
         data,
         **compare(test["target"].to_numpy(), ours, baselines, params),
-        **examine(test, model),
+        **examine(test, valid, model),
         slices=error_analysis.slices(train, test),
     )
     figures.draw(metrics, test, valid)
@@ -105,7 +106,7 @@ def scores(targets: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     }
 
 
-def examine(test: pd.DataFrame, model: Manifest) -> dict[str, Any]:
+def examine(test: pd.DataFrame, valid: pd.DataFrame, model: Manifest) -> dict[str, Any]:
     """Return calibration, selective prediction and the scores of each class, for `Metrics`.
 
     The threshold is that of the model, whatever `serve.review_below` says.
@@ -114,21 +115,33 @@ def examine(test: pd.DataFrame, model: Manifest) -> dict[str, Any]:
         expected_calibration_error(test[column], test["is_right"])
         for column in ("uncalibrated", "confidence")
     )
-    calibration = Calibration(temperature=model.temperature, ece_before=before, ece_after=after)
-    accepted = test["is_right"][test["confidence"] >= model.threshold]
-    rows, hits = len(accepted), int(accepted.sum())
     columns = precision_recall_fscore_support(
         test["label"], test["answer"], labels=model.labels, zero_division=0
     )
     by_class = pd.DataFrame(columns, ["precision", "recall", "f1", "rows"], model.labels)
+    confidence, is_right = valid["confidence"].to_numpy(), valid["is_right"].to_numpy()
+    options = {level: abstention_threshold(confidence, is_right, level) for level in PRECISIONS}
     return {
-        "calibration": calibration,
-        "selective_prediction": SelectivePrediction(
-            target_precision=model.target_precision,
-            threshold=model.threshold,
-            coverage=rows / len(test),
-            precision=hits / rows if rows else None,
-            precision_interval_95=share_interval_95(hits, rows) if rows else None,
+        "calibration": Calibration(
+            temperature=model.temperature, ece_before=before, ece_after=after
         ),
+        "selective_prediction": select(test, valid, model.target_precision, model.threshold),
+        "review_options": [select(test, valid, *option) for option in options.items()],
         "per_class": {label: ClassScores(**row) for label, row in by_class.to_dict().items()},
     }
+
+
+def select(
+    test: pd.DataFrame, valid: pd.DataFrame, precision: float, threshold: float
+) -> SelectivePrediction:
+    """Return how many answers a threshold accepts that was chosen for a precision."""
+    accepted = test["is_right"][test["confidence"] >= threshold]
+    rows, hits = len(accepted), int(accepted.sum())
+    return SelectivePrediction(
+        target_precision=precision,
+        threshold=threshold,
+        valid_coverage=float((valid["confidence"] >= threshold).mean()),
+        coverage=rows / len(test),
+        precision=hits / rows if rows else None,
+        precision_interval_95=share_interval_95(hits, rows) if rows else None,
+    )

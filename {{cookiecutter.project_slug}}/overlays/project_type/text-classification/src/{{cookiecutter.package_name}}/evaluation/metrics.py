@@ -17,11 +17,12 @@ class Calibration(Record):
 
 
 class SelectivePrediction(Record):
-    """How the model's own threshold, chosen on the validation set, does on the test set."""
+    """How a threshold that was chosen on the validation set does on the test set."""
 
     target_precision: float
     threshold: float
-    coverage: float  # the share of answers that the model does not abstain from
+    valid_coverage: float  # the share of answers that the model does not abstain from
+    coverage: float
     precision: float | None  # the share of right ones among them; None if there are none
     precision_interval_95: Interval | None
 
@@ -41,29 +42,48 @@ class Slice(Record):
 
 class Metrics(records.Metrics):
     calibration: Calibration
-    selective_prediction: SelectivePrediction
+    selective_prediction: SelectivePrediction  # with the model's own threshold
+    review_options: list[SelectivePrediction]  # other choices of train.review_precision
     slices: dict[str, Slice]
     per_class: dict[str, ClassScores]
+
+
+MAX_CLASSES = 30  # in a table of all
+WORST = 10
+OPTIONS = "precision wanted|answered, validation set|answered, test set|right, test set"
 
 
 def highlights(metrics: Metrics) -> str:
     """Return what the README says of the results beyond the comparison."""
     chosen, calibration = metrics.selective_prediction, metrics.calibration
-    right = "none" if chosen.precision is None else f"{chosen.precision:.1%}"
+    options = [
+        map(_percent, (o.target_precision, o.valid_coverage, o.coverage, o.precision))
+        for o in metrics.review_options
+    ]
     return (
         f"Selective prediction: the model answers {chosen.coverage:.1%} of the texts and abstains "
-        f"from the rest; {right} of those answers are right (the threshold, "
+        f"from the rest; {_percent(chosen.precision)} of those answers are right (the threshold, "
         f"{chosen.threshold:.2f}, was chosen on the validation set for "
         f"{chosen.target_precision:.0%}). Temperature scaling changed the calibration error from "
-        f"{calibration.ece_before:.3f} to {calibration.ece_after:.3f}."
+        f"{calibration.ece_before:.3f} to {calibration.ece_after:.3f}.\n\n"
+        f"Choices of `train.review_precision`, and what each does:\n\n{table(OPTIONS, options)}"
     )
+
+
+def _percent(share: float | None) -> str:
+    return "none" if share is None else f"{share:.1%}"
 
 
 def model_card(metrics: Metrics, model: Manifest) -> list[str]:
     """Return what the model card says beyond the comparison: classes, confidence, training."""
-    classes = [
+    classes, note = [*metrics.per_class.items()], ""
+    if len(classes) > MAX_CLASSES:
+        everything = "[`metrics.json`](metrics.json) has all (`per_class`)"
+        note = f"The {WORST} of {len(classes)} classes with the lowest F1; {everything}.\n\n"
+        classes = sorted(classes, key=lambda row: row[1].f1)[:WORST]
+    by_class = [
         (label, *(f"{score:.3f}" for score in (row.precision, row.recall, row.f1)), str(row.rows))
-        for label, row in metrics.per_class.items()
+        for label, row in classes
     ]
     scores = ", ".join(f"{name.replace('_', ' ')} {v}" for name, v in model.validation.items())
     training = (
@@ -76,7 +96,7 @@ def model_card(metrics: Metrics, model: Manifest) -> list[str]:
         for name, file in model.model_files.items()
     ]
     return [
-        f"### By class\n\n{table('class|precision|recall|F1|test rows', classes)}",
+        f"### By class\n\n{note}{table('class|precision|recall|F1|test rows', by_class)}",
         f"### Confidence\n\n{highlights(metrics)}",
         f"## Training\n\n{training}",
         f"## Format\n\nThe model is served as {model.precision}. One thread, batches of 32:",
@@ -92,7 +112,7 @@ REPORTING = Reporting(
     score="Macro-F1 {:.3f}",
     captions={
         "comparison.png": "Macro-F1 against the baselines; the line is the 95% interval",
-        "confusion_matrix.png": "F1 by class, and where its rows go, in percent of the true class",
+        "confusion_matrix.png": "Which classes are taken for which, and F1 by class",
         "reliability.png": "How often the model is right at each level of confidence",
         "coverage.png": "The more the model abstains, the more of its answers are right",
     },

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends
 from prometheus_client import Counter, Histogram
 from pydantic import BaseModel, Field
 
+from portfolio_kit.classification.most_probable import TopK, check_top_k, most_probable
 from portfolio_kit.serving.dependencies import NOT_BLANK, REJECTIONS, VISIBLE, Keep, Queue, loaded
 
 from ..predictor import Predictor
@@ -22,6 +23,7 @@ Text = Annotated[str, Field(min_length=1, max_length=10_000, json_schema_extra=V
 
 class PredictRequest(BaseModel):
     texts: Annotated[list[Text], Field(min_length=1, max_length=64)]
+    top_k: TopK = None
 
 
 class Prediction(BaseModel):
@@ -42,9 +44,11 @@ router = APIRouter()
 @router.post("/predict", tags=["model"], responses=REJECTIONS)
 async def predict(body: PredictRequest, model: Model, queue: Queue, keep: Keep) -> PredictResponse:
     """Label each text; with `needs_review` the model abstains and a person should decide."""
+    check_top_k(body.top_k, len(model.manifest.labels))
     found = await queue.submit(body.texts)
     keep(body.texts, found)
-    answer = PredictResponse(model_version=model.version, predictions=found)
+    shown = most_probable(found, body.top_k)
+    answer = PredictResponse(model_version=model.version, predictions=shown)
     for prediction in answer.predictions:
         PREDICTIONS.labels(prediction.label).inc()
         CONFIDENCE.observe(prediction.confidence)

@@ -4,6 +4,9 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+PRECISIONS = 0.95, 0.98, 0.99  # whose effect is shown, for a choice of `train.review_precision`
+NEAR = 0.02  # of the accuracy: then hardly any text needs review
+
 
 def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     """Return the T that minimises the mean negative log-likelihood of softmax(logits / T).
@@ -36,3 +39,18 @@ def abstention_threshold(confidence: np.ndarray, is_right: np.ndarray, precision
     is_last = np.append(sorted_confidence[1:] != sorted_confidence[:-1], True)
     cuts = np.flatnonzero(is_last & (shares >= precision))
     return float(sorted_confidence[cuts[-1]]) if len(cuts) else float(np.nextafter(1, 2))
+
+
+def review_advice(confidence: np.ndarray, is_right: np.ndarray, precision: float) -> str | None:
+    """Return what other precisions would send to review, if this one is near the accuracy."""
+    accuracy = is_right.mean()
+    if precision > accuracy + NEAR:
+        return None
+    sent = []
+    for level in dict.fromkeys([precision, *PRECISIONS]):
+        is_sent = confidence < abstention_threshold(confidence, is_right, level)
+        sent.append(f"{is_sent.mean():.1%} at {level:g}")
+    return (
+        f"train.review_precision: {precision:g}, but without any review {accuracy:.1%} of the "
+        f"validation set are right already; texts sent to review: {', '.join(sent)}"
+    )

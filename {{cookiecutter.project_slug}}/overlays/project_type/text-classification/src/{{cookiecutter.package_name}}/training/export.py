@@ -23,7 +23,7 @@ from ..data.prepare import Dataset
 from ..params import Params
 from ..predictor import Manifest, ModelFile, Predictor, softmax
 from ..signals import Signals, write_vocabulary
-from .calibration import abstention_threshold, fit_temperature
+from .calibration import abstention_threshold, fit_temperature, review_advice
 from .model import Classifier, Examples
 
 MAX_DIFFERENCE = 1e-3  # of a logit: far below what changes a label
@@ -120,6 +120,8 @@ def verify(manifest: Manifest, trained: np.ndarray, valid: Examples, params: Par
         print(f"train.int8: not used, it loses {loss:.2%} of accuracy on the validation set")
     confidence = softmax(logits[chosen]).max(axis=1)
     is_right = logits[chosen].argmax(axis=1) == targets
+    if advice := review_advice(confidence, is_right, manifest.target_precision):
+        print(advice)
     accuracy = accuracy_score(targets, trained.argmax(axis=1))
     return manifest.model_copy(
         update={

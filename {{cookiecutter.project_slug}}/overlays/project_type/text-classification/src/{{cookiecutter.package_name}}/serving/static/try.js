@@ -2,15 +2,29 @@
 
 import { byId, element, tryIt } from "./page.js";
 
-const percent = (share) => (share < 0.0005 ? "<0.1%" : `${(100 * share).toFixed(1)}%`);
+const SHOWN = 10; // labels, until somebody wants to see all
+let count = 0; // of labels, once the model has said so
+let isAll = false;
 
-tryIt({
+const percent = (share) => (share < 0.0005 ? "<0.1%" : `${(100 * share).toFixed(1)}%`);
+const question = (texts) => ({ texts, ...(!isAll && count > SHOWN && { top_k: SHOWN }) });
+
+const pose = tryIt({
   path: "predict",
-  body: (text) => ({ texts: [text] }),
-  show: ({ predictions: [prediction] }) => {
+  body: (text, model) => {
+    count = model?.classes ?? 0;
+    return question([text]);
+  },
+  show: ({ predictions: [prediction] }, { texts, top_k }) => {
     byId("answer").append(...headline(prediction));
     const byShare = Object.entries(prediction.probabilities).sort(([, a], [, b]) => b - a);
     byId("chart").replaceChildren(...byShare.map(row));
+    byId("more").hidden = count <= SHOWN;
+    byId("more").textContent = top_k ? `Show all ${count} labels` : `Show only the first ${SHOWN}`;
+    byId("more").onclick = () => {
+      isAll = Boolean(top_k);
+      pose(() => question(texts), false);
+    };
   },
 });
 
