@@ -16,6 +16,7 @@ pytestmark = pytest.mark.skipif(
 needs_target = pytest.mark.skipif(not TARGETS, reason="there is no deployment target")
 OLD, NEW = "0123456789ab", "ba9876543210"
 METRICS, PROMOTE = "reports/metrics.json", "kit/portfolio_kit/deploy/promote.py"
+EXAMPLE = "scripts/example_request.json"
 
 
 def metrics(version, lead):
