@@ -319,6 +319,7 @@ class Workshop(BakedProject):
         needed = (
             "params.yaml",
             "README.md",
+            "data/README.md",
             "dvc.yaml",
             "pyproject.toml",
             "src",

@@ -34,7 +34,7 @@ class Command:
 def report(call: Call) -> None:
     from .report import report
 
-    report(call.project)
+    report(call.project, call.params)
 
 
 def record(call: Call) -> None:
@@ -90,7 +90,7 @@ COMMANDS = (
         "score the exported model on the held-out test set",
         lambda call: call.project.evaluate(call.params),
     ),
-    Command("report", "write the README's results and the model card", report),
+    Command("report", "write the README's results and data, and the model card", report),
     Command("params", "record the parameters in force, for dvc.yaml", record),
     Command("pipeline", "all of the above, skipping what is up to date", pipeline),
     Command("predict", "one prediction on the command line", predict),

@@ -88,7 +88,7 @@ class Serve(Section):
     root_path: Prefix | None = None
     trusted_proxies: list[Network] = []
     cors: list[Origin] = []
-    examples: Annotated[list[Example], Field(max_length=12)] = []
+    examples: Annotated[list[Example], Field(max_length=12)] | None = None
 
 
 class Evaluate(Section):

@@ -13,7 +13,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from . import records
+from .data_section import code
 from .errors import UserError
+from .markdown import cell
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
 # Some programs read these as numbers, and some people as names.
@@ -97,6 +100,27 @@ def no_name(labels: Sequence[Any]) -> str:
     shown = ", ".join(f'"{text:.20}": NAME' for text in texts[:SHOWN])
     more = ", ..." if len(texts) > SHOWN else ""
     return f"{kind}, not a name; name each in params.yaml: data.label_names: {{{shown}{more}}}"
+
+
+class Dataset(records.Dataset):
+    """The manifest of `data/processed/`: texts with labels."""
+
+    classes: dict[str, int]  # rows of the training set, by class
+
+    def contents(self) -> dict[str, str]:
+        """Return how many classes there are, and how even they are."""
+        (least, fewest), *_, (most, largest) = sorted(self.classes.items(), key=lambda one: one[1])
+        uneven = (
+            f"from {largest:,} training texts ({cell(most)}) down to {fewest:,} ({cell(least)})"
+        )
+        return {"Classes": f"{len(self.classes):,}, {uneven}"}
+
+    def how_split(self) -> str:
+        """Return how rows were drawn, and what must not straddle the split."""
+        group = self.settings.get("group_column")
+        what = "validation" if self.test_source else "validation and test"
+        apart = f"; all rows with the same {code(group)} are on one side" if group else ""
+        return f"{what} at random with seed {self.seed}, each class in proportion{apart}"
 
 
 def _count(rows: int) -> str:

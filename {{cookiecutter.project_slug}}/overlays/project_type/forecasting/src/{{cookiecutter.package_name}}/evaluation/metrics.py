@@ -2,7 +2,7 @@
 
 from portfolio_kit import Reporting, records
 from portfolio_kit.records import Record
-from portfolio_kit.timegrid import slices
+from portfolio_kit.timegrid import results, slices
 from portfolio_kit.timegrid.results import Comparison, Rolling, against
 from portfolio_kit.timegrid.slices import Slice
 
@@ -98,6 +98,7 @@ REPORTING = Reporting(
     },
     highlights=highlights,
     model_card=model_card,
+    request=lambda _, model: {"path": "/forecast", "body": results.request(model)},
     scored=lambda metrics: metrics.windows.words(len(metrics.scales)),
     more=": each baseline, series, lead time, hour, weekday and holiday",
 )
