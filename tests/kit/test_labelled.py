@@ -221,7 +221,9 @@ def test_what_is_no_source_is_named(adopt, notes):
     assert adopt.rejected("").startswith("SOURCE: name a file")
     assert adopt.rejected("README.md").startswith("data.source: README.md: use a .csv, .jsonl")
     for option in ("--title", "--statement"):
-        assert adopt.rejected("notes.csv", option, "two\nlines") == f"{option}: write one line of text"
+        assert (
+            adopt.rejected("notes.csv", option, "two\nlines") == f"{option}: write one line of text"
+        )
     Path("README.md").write_text("no title\n", encoding="utf-8")
     assert adopt.rejected("notes.csv", "--title", "x").startswith("README.md: begin it with")
 

@@ -93,13 +93,13 @@ def _roles(every: pd.DataFrame, known: dict[str, Any], named: set[str], file: st
     if "data.id_column" in known:
         series = known["data.id_column"]
     elif every[time].map(str).duplicated().any():
+        what = "the names of series (times repeat, so there are several)"
+        others = every.drop(columns=[*({*taken, time} & {*every})])
+        able = [name for name in others if tell_apart(others[name], every[time])]
+        texts = {name for name in able if not are_values(others[name])}  # rather than numbers
+        fits = texts or {*able}
         series = columns.only(
-            every,
-            "data.id_column",
-            "the names of series (times repeat, so there are several)",
-            lambda values: tell_apart(values, every[time]),
-            {*taken, time},
-            file,
+            every, "data.id_column", what, lambda values: values.name in fits, {*taken, time}, file
         )
     else:
         series = None
@@ -216,13 +216,15 @@ def windows(rows: pd.DataFrame, freq: str, asked: Asked) -> dict[str, Any]:
     if lengths is None:
         lengths = now["season_lengths"] if is_same else seasons_of(step) or now["season_lengths"]
 
-    def is_too_long() -> bool:  # for a window, and one season of windows
-        return bool(max(lengths) * (seasons + 2) + horizon > before)
-
-    while seasons > 1 and is_too_long():
-        seasons -= 1
-    while len(lengths) > 1 and is_too_long() and not is_given:
-        lengths = sorted(lengths)[:-1]
+    kept = [sorted(lengths)[:count] for count in range(len(lengths), 0, -1)]
+    choices = [
+        (some, count)
+        for some in (kept[:1] if is_given else kept)
+        for count in range(seasons, 0, -1)
+    ]
+    # A window of the longest season, averaged, and one more season of windows to learn from.
+    fitting = (one for one in choices if max(one[0]) * (one[1] + 2) + horizon <= before)
+    lengths, seasons = next(fitting, choices[-1])
     found = {"horizon": horizon, "season_lengths": lengths, "model.seasons": seasons}
     if any(now.get(key) != found[key] for key in ("horizon", "season_lengths")):
         found["evaluate.step_size"] = step_size(horizon, min(lengths))
