@@ -107,7 +107,10 @@ def test_a_file_that_does_not_allow_it_is_named_with_the_key(text, key):
 
 
 def test_title_and_statement_change_where_they_are():
-    text = "[badge](x)\r\n# Old\r\n\r\n> Says\r\n> this.\r\n\r\nMore > less\r\n\r\n## Next\r\n\r\n> q\r\n"
+    text = (
+        "[badge](x)\r\n# Old\r\n\r\n> Says\r\n> this.\r\n\r\nMore > less\r\n\r\n"
+        "## Next\r\n\r\n> q\r\n"
+    )
     found = edits.readme_lines(text, "A *new* one", "It `works`.")
     assert found == (
         "[badge](x)\r\n# A \\*new\\* one\r\n\r\n> It \\`works\\`.\r\n\r\nMore > less\r\n\r\n"

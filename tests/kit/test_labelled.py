@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import pandas as pd
 import pytest
-from adopting import Adopter
+from adopter import Adopter
 from pydantic import Field
 
 from portfolio_kit import artifacts, labels
-from portfolio_kit.adopt import Adopting
+from portfolio_kit.adopting import Adopting
 from portfolio_kit.config import Example, Section, Serve, Settings
 
 DATA = """data:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from adopting import Adopter
+from adopter import Adopter
 
 from portfolio_kit import artifacts
-from portfolio_kit.adopt import Adopting
+from portfolio_kit.adopting import Adopting
 from portfolio_kit.config import Section, Settings
 from portfolio_kit.retrieval.adopt import language_of
 from portfolio_kit.retrieval.documents import Document

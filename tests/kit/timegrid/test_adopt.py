@@ -6,11 +6,11 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import pandas as pd
 import pytest
-from adopting import Adopter
+from adopter import Adopter
 from pydantic import Field
 
 from portfolio_kit import artifacts, config
-from portfolio_kit.adopt import Adopting
+from portfolio_kit.adopting import Adopting
 from portfolio_kit.config import Section, Settings
 from portfolio_kit.timegrid.adopt import seasons_of, step_size
 from portfolio_kit.timegrid.frequency import parse_freq

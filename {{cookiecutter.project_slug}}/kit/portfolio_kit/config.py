@@ -6,15 +6,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from .adopting import Adopting
 from .errors import UserError
-
-if TYPE_CHECKING:
-    from .adopt import Adopting
 
 PARAMS_FILE = Path("params.yaml")
 MOST = 1_000_000_000  # of anything that is counted
@@ -101,7 +99,7 @@ class Evaluate(Section):
 class Settings(Section):
     """The sections that every project has."""
 
-    adopting: ClassVar["Adopting | None"] = None  # how `adopt` fills in what describes a data set
+    adopting: ClassVar[Adopting | None] = None  # how `adopt` fills in what describes a data set
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     evaluate: Evaluate

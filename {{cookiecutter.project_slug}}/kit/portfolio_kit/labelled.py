@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from . import columns, labels, markdown, tables
-from .adopt import Asked, Seen
+from .adopting import Asked, Seen
 from .errors import UserError
 
 SHOWN = 12  # classes

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from .adopt import Adopting, Asked, Option, Seen, words
+from .adopting import Adopting, Asked, Option, Seen, words
 from .errors import UserError
 
 MIN_ROWS = 3  # of a class: one each for train, valid and test

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import artifacts, markdown
-from ..adopt import Asked, Seen
+from ..adopting import Asked, Seen
 from ..errors import UserError
 from . import archives, beir, qrels
 from .documents import Document

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from ..adopt import Adopting, Asked, Option, Seen
+from ..adopting import Adopting, Asked, Option, Seen
 from ..config import MOST, Place, Section, Serve
 
 Mode = Literal["dense", "bm25", "hybrid"]

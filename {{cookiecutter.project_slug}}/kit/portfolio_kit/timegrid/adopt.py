@@ -10,7 +10,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from .. import columns, tables
-from ..adopt import Asked, Seen
+from ..adopting import Asked, Seen
 from ..errors import UserError
 from . import checks, files, iso, table
 from .calendar import check_calendar

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..adopt import Adopting, Asked, Option, Seen
+from ..adopting import Adopting, Asked, Option, Seen
 from ..errors import UserError
 
 
