@@ -61,7 +61,7 @@ def _with(text: str, key: str, value: Any) -> str:
         return f"{text[:start]} {written(value)}{text[end:]}"
     if not _spans_lines(old):
         return f"{text[:start]}{written(value)}{text[end:]}"
-    # In place of a block on lines of its own, the value goes behind the key, before a comment.
+    # A block on separate lines gives way to a value behind the key, before a comment.
     colon = text.index(":", named.end_mark.index) + 1
     first_end, last_end = _end_of_line(text, colon), _end_of_line(text, _end(text, old))
     comment = re.search(r"[ \t]+#.*$", text[colon:first_end])
