@@ -14,10 +14,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from . import records
+from .adopting import Adopting, Asked, Option, Seen, words
 from .data_section import code
 from .errors import UserError
 from .markdown import cell
 
+MIN_ROWS = 3  # of a class: one each for train, valid and test
+MAX_CLASSES = 1_000  # a column with more is not a label, and splitting by it takes all memory
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
 # Some programs read these as numbers, and some people as names.
 NUMERIC = re.compile(rf"{NUMBER.pattern}(e[+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
@@ -154,3 +157,27 @@ def _notes(values: list[str], names: Names) -> Iterator[str]:
         shown = " and ".join(f"{label!r:.40} ({_count(rows[label])})" for label in group)
         join = f'data.label_names: {{"{group[0]:.40}": "{group[1]:.40}"}}'
         yield f"{shown} differ only in case or width, but stay separate; {join} joins them"
+
+
+def _look(asked: Asked) -> Seen:
+    from .labelled import look
+
+    return look(asked)
+
+
+ADOPTING = Adopting(
+    options=(
+        Option("data.text_column", "the column of the texts"),
+        Option("data.label_column", "the column of their classes"),
+        Option("data.label_names", "names of labels: 0=negative 1=positive", words, many=True),
+        Option("data.group_column", "the column whose values must not straddle the split"),
+        Option("data.test_source", "an official held-out file"),
+    ),
+    neutral={
+        "data.label_names": None,
+        "data.group_column": None,
+        "data.test_source": None,
+        "data.test_sha256": None,
+    },
+    look=_look,
+)
