@@ -360,7 +360,7 @@ def test_a_part_of_a_name_finds_the_series(open_many):
     choose(page, "QUAY")
     expect(page.locator("#answer")).to_contain_text('of the "Quay", 1')
     page.get_by_label("Series").focus()
-    expect(page.get_by_label("Series")).to_have_value("")  # so that the list has all
+    expect(page.get_by_label("Series")).to_have_value("")  # the list has all names
     choose(page, "harbour")
     assert page.get_by_label("Series").evaluate("input => input.validationMessage")
     drawn(page).focus()
