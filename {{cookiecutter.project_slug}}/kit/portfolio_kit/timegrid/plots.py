@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from ..markdown import plain
@@ -87,12 +88,14 @@ def draw_fans(axes: Axes, moments: np.ndarray, y: np.ndarray, quantiles: np.ndar
         axes.plot(when, median, color=ACCENT, label=middle)
         axes.plot(when, values, color="black", linewidth=1, label=observed)
         axes.axvline(when[0], color=MUTED, linewidth=0.8)
-    axes.tick_params(axis="x", labelsize=8)
+    locator = AutoDateLocator(maxticks=11)  # with fewer it warns of some ranges
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
 def lead_time(leads: dict[str, Slice], label: str) -> Figure:
     """Return a figure of each model's error by lead time; `label` names the error."""
-    figure, axes = plt.subplots(figsize=(7.5, 4))
+    figure, axes = plt.subplots(figsize=(7.5, 4.5), layout="constrained")
     lines = itertools.cycle(LINES)
     for name in next(iter(leads.values())).error:
         is_ours = name == OURS
@@ -101,7 +104,7 @@ def lead_time(leads: dict[str, Slice], label: str) -> Figure:
         axes.plot([*map(int, leads)], _errors(leads, name), linestyle=line, label=name, **style)
     axes.set(xlabel="lead time, steps", ylabel=label, ylim=(0, None))
     axes.set_title("Error by lead time")
-    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    figure.legend(frameon=False, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -112,7 +115,8 @@ def coverage(leads: dict[str, Slice]) -> Figure:
         shares = [100 * getattr(part, f"coverage_{level}") for part in leads.values()]
         axes.plot([*map(int, leads)], shares, color=color, label=f"{level}% interval")
         axes.axhline(level, color=color, linewidth=1, linestyle=":")
-    axes.set(xlabel="lead time, steps", ylabel="values inside, %", ylim=(50, 100))
+    axes.set(xlabel="lead time, steps", ylabel="values inside, %")
+    axes.set_ylim(min(50, axes.get_ylim()[0]), 100)
     axes.set_title("Coverage by lead time")
     axes.legend(frameon=False, loc="lower left")
     return figure
