@@ -9,7 +9,7 @@ from ..serving.dependencies import REJECTIONS, Rejection, Responses, loaded
 from .grid import Grid
 from .requests import history_of
 from .series import Series, name_of
-from .settings import Serving
+from .serving import Serving
 
 UNKNOWN: Responses = {404: {"model": Rejection, "description": "There is no such series"}}
 

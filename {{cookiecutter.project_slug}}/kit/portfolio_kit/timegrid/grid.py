@@ -43,7 +43,7 @@ class Grid(Record):
             *(f"past values of {name}" for name in self.past_columns),
             *(f"{name}, known in advance" for name in self.future_columns),
         ]
-        seen = f"Next to past values, the inputs are: {'; '.join(known) or 'none'}."
+        seen = f"Inputs apart from past values: {'; '.join(known) or 'none'}."
         if self.yearly:
             return seen
         return f"{seen} The time of year is left out: the training block covers less than a year."

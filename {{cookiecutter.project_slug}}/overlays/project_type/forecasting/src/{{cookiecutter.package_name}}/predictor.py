@@ -11,7 +11,7 @@ from portfolio_kit.errors import UserError
 from portfolio_kit.serving.model import OnnxModel
 from portfolio_kit.timegrid.origins import Origins
 from portfolio_kit.timegrid.series import Question, read_csv
-from portfolio_kit.timegrid.settings import Serving
+from portfolio_kit.timegrid.serving import Serving
 
 from .features import LEVELS, MEDIAN, Shape, Windows
 
