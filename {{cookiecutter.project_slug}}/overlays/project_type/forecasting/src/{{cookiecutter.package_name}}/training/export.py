@@ -71,8 +71,8 @@ def calibrate(
     """Return what widens the intervals to cover on `valid`: of all series, and of each one."""
     served, parts = Served(model.eval(), nonnegative=False), []
     for batch in valid.batches():
-        inputs = map(torch.from_numpy, windows.inputs(*batch))
-        quantiles, unit = served.widened(*inputs, torch.ones(len(batch.at), 2))
+        history, steps = map(torch.from_numpy, windows.inputs(*batch))
+        quantiles, unit = served.widened(history, steps, torch.ones(len(history), 2))
         y, observed = windows.targets(*batch)
         normalised = model.normalise(torch.from_numpy(y), unit)
         parts.append((normalised.numpy(), observed, quantiles.numpy()))
