@@ -53,7 +53,7 @@ class Checkpoint:
         return self.step > 0
 
     def is_stale(self, epoch: int, patience: int, epochs: int) -> bool:
-        """Tell whether `patience` epochs of the second half of all have passed without a better one.
+        """Tell whether `patience` epochs of the second half have passed without a better one.
 
         `epoch` of them are finished. In the first half the learning rate is still high: a loss that
         stands still then falls again with the rate.

@@ -10,6 +10,7 @@ from .. import records
 from ..data_section import code
 from ..markdown import table
 from ..records import Interval, Record
+from .frequency import duration
 from .grid import Grid
 
 UNKNOWN = "too few origins to say"
@@ -66,12 +67,12 @@ class Rolling(Record):
 
     n_windows: int
     step_size: int
-    horizon: int
 
-    def words(self, series: int) -> str:
+    def words(self, series: int, grid: Grid) -> str:
         """Return what was scored, in words."""
         of = f" of {series:,} series" if series > 1 else ""
-        return f"{self.n_windows:,} held-out forecasts{of}, {self.horizon} steps each"
+        length = duration(grid.horizon, grid.freq)
+        return f"{self.n_windows:,} held-out forecasts{of}, {length} each"
 
 
 class Comparison(Record):

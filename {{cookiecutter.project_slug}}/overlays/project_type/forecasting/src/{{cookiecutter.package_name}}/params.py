@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from portfolio_kit import config
 from portfolio_kit.config import MOST, Fraction, Place, Rate, Section, Settings, Share, Threads
+from portfolio_kit.timegrid.serving import Serving
 from portfolio_kit.timegrid.settings import ADOPTING
 
 MAX_STEPS = 1_000_000  # a year has 525,600 minutes
@@ -71,3 +72,4 @@ class Params(Settings):
     model: Model
     train: Train
     evaluate: Evaluate
+    serve: Serving

@@ -75,6 +75,7 @@ def prepare(params: Params) -> None:
     artifacts.write_manifest(PROCESSED, names, dataset)
     counts = ", ".join(f"{count:,} {name}" for name, count in dataset.rows.items())
     print(f"{PROCESSED}: {counts}; {dataset.series} series; {filled:,} values filled")
+    print(shape.inputs())
     if outside:
         print(f"note: {outside:,} rows before a series' first value or after its last; dropped")
 
