@@ -80,9 +80,9 @@ def model_card(metrics: Metrics, model: Manifest) -> list[str]:
         f"## Training\n\nHorizon {duration(shape.horizon, shape.freq)}, seasons of "
         f"{', '.join(map(str, shape.season_lengths))} steps, {model.windows['train']:,} windows. "
         f"{shape.inputs()} Kept: the epoch with the lowest validation loss ({scores}). Intervals "
-        "widen with the volatility of a window, times a factor by series from the validation block "
-        f"(conformalised quantile regression): {model.widths[0]:.3f} for 80% and "
-        f"{model.widths[1]:.3f} for 95% over all series."
+        "were widened or narrowed by series on the validation block (conformalised quantile "
+        f"regression); over all series, those of 80% to {model.widths[0]:.3f} and those of 95% to "
+        f"{model.widths[1]:.3f} times the network's."
     )
     return sections
 
