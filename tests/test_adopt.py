@@ -97,6 +97,7 @@ def test_a_project_adopts_other_data_and_its_data_stage_takes_it(project_type, r
     assert (params["data"]["source"], params["data"]["sha256"]) == (source, pin)
     assert {key: params["data"][key] for key in expected} == expected
     assert params["serve"]["title"] == TITLE
+    assert not params["serve"].get("total")  # of hires; of other data nobody knows
     assert project.read("params.yaml").count("#") == generated.count("#")
     assert project.read("README.md").startswith(f"# Other \\*data\\*\n\n> {SAYS}\n")
     for words in (

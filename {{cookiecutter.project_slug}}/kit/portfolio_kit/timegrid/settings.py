@@ -32,6 +32,7 @@ NEUTRAL: dict[str, Any] = {
     "data.holidays": None,
     "data.gaps": "error",
     "data.positive": False,
+    "serve.total": False,
 }
 ADOPTING = Adopting(
     options=(
