@@ -64,6 +64,7 @@ def look(asked: Asked) -> Seen:
     undecided = [
         f"horizon: {values['horizon']} steps of {freq}; how far ahead is needed?",
         f"season_lengths: {values['season_lengths']}; after how many steps do patterns repeat?",
+        "serve.total: does the sum of a forecast mean something, as of sales?",
     ]
     if unused:
         listed = ", ".join(f"{name!r:.40}" for name in unused[:SHOWN])
