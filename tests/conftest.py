@@ -149,13 +149,20 @@ class BakedProject:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def plain_git():
-    """Keep the settings of the machine's git, and of a git hook, away from every test."""
+def new_user(tmp_path_factory):
+    """Give every command an empty home, and nothing that this shell or its git sets.
+
+    Only what was downloaded before is found again.
+    """
+    home = str(tmp_path_factory.mktemp("home"))
+    caches = {"XDG_CACHE_HOME": "~/.cache", "NPM_CONFIG_CACHE": "~/.npm"}
+    kept = {name: os.environ.get(name, os.path.expanduser(usual)) for name, usual in caches.items()}
     with pytest.MonkeyPatch.context() as patch:
-        for name in os.environ:
-            if name.startswith("GIT_"):
+        for name in list(os.environ):
+            if name.startswith(("GIT_", "XDG_", "PYTHON")) and name != "GIT_SSL_CAINFO":
                 patch.delenv(name)
-        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        for name, value in {**kept, "HOME": home, "USERPROFILE": home}.items():
+            patch.setenv(name, value)
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
         yield
 
@@ -312,6 +319,7 @@ class Workshop(BakedProject):
         needed = (
             "params.yaml",
             "README.md",
+            "data/README.md",
             "dvc.yaml",
             "pyproject.toml",
             "src",

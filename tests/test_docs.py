@@ -104,7 +104,7 @@ def test_every_relative_link_leads_somewhere(project_type, target, generated):
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_readme_shows_first_what_a_visitor_wants_to_know(target, generated):
     readme = generated(TYPES[0], target).read("README.md")
-    title, problem, headline, live, commands = (
+    title, problem, headline, live, commands, request = (
         block for block in re.split(r"\n\n+", readme.partition("\n## ")[0]) if block
     )
     assert title.startswith("# ")
@@ -118,6 +118,7 @@ def test_the_readme_shows_first_what_a_visitor_wants_to_know(target, generated):
         "setup pipeline",
         "serve",
     ]
+    assert re.fullmatch(r"<!-- request:start -->\n.+\n<!-- request:end -->", request)
 
 
 @pytest.mark.parametrize("name", SECTIONS)

@@ -349,8 +349,7 @@ def test_cruft_updates_print_nothing(rendered, capsys, monkeypatch):
 
 
 def test_git_never_works_on_another_repository(monkeypatch):
-    monkeypatch.delenv("GIT_CONFIG_GLOBAL")  # which the tests themselves set
-    monkeypatch.delenv("GIT_CONFIG_NOSYSTEM")
+    monkeypatch.delenv("GIT_CONFIG_NOSYSTEM")  # which the tests themselves set
     for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_AUTHOR_NAME"):
         monkeypatch.setenv(name, "somewhere")
     shown = "import os; print(*(name for name in os.environ if name.startswith('GIT_')))"

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.skipif(
 needs_target = pytest.mark.skipif(not TARGETS, reason="there is no deployment target")
 OLD, NEW = "0123456789ab", "ba9876543210"
 METRICS, PROMOTE = "reports/metrics.json", "kit/portfolio_kit/deploy/promote.py"
+EXAMPLE = "scripts/example_request.json"
 
 
 def metrics(version, lead):
@@ -146,13 +147,16 @@ def test_retraining_fails_if_the_comparison_fails(compare, runner):
 def propose(projects, runner):
     """Return a function that runs the step that opens a pull request, on a trained model."""
     step = script(projects["none"], "retrain.yml", "propose", "Open a pull request")
-    runner.commit({METRICS: metrics(OLD, 10.0), "README.md": "old", "src/a.py": "code"})
+    before = {METRICS: metrics(OLD, 10.0), "README.md": "old", "src/a.py": "code", EXAMPLE: "old"}
+    runner.commit(before)
     folder = runner.temp / "proposal"
     trained = {
         METRICS: metrics(NEW, 15.0),
         "reports/figures/a.png": "new",
         "README.md": "new",
         "dvc.lock": "new",
+        EXAMPLE: "new",
+        "scripts/tool.py": "changed",
         "comparison.md": "| table |",
         "models.tar.gz": "a model",
         # What a tampered training might leave there.
@@ -162,14 +166,15 @@ def propose(projects, runner):
     runner.write(trained, folder)
     (folder / ".git/hooks/pre-commit").chmod(0o755)
     runner.fake("gh", '[ "$1 $2" != "release view" ]')
-    return lambda **options: runner.run(step, PROPOSAL=str(folder), **options)
+    return lambda **options: runner.run(step, PROPOSAL=str(folder), EXAMPLE=EXAMPLE, **options)
 
 
 def test_a_better_model_is_proposed(propose, runner):
     propose()
     branch, proposal = f"retrain/{NEW}", runner.temp / "proposal"
     changed = runner.work.run("git", "diff", "--name-only", "main", f"origin/{branch}").stdout
-    assert set(changed.split()) == {"README.md", "dvc.lock", "reports/figures/a.png", METRICS}
+    reports = {"reports/figures/a.png", METRICS}
+    assert set(changed.split()) == {"README.md", "dvc.lock", *reports, EXAMPLE}
     assert runner.called() == [
         f"gh pr list --state all --head {branch} --json url --jq .[].url",
         "gh auth setup-git",

@@ -23,6 +23,7 @@ from . import (
     render,
     repeatable,
     rerun,
+    story,
 )
 from .criteria import CRITERIA, GROUPS, NOT_YET, Criterion, Finding
 from .origin import RECORD, trace
@@ -39,6 +40,7 @@ CHECKS = (
     overlap,
     endpoint,
     readme,
+    story,
     engineering,
     committed,
     operation,

@@ -1,5 +1,6 @@
 """Does one command repeat everything, from raw data to report?"""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -7,11 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pathspec import GitIgnoreSpec
+
 from .criteria import NOT_YET, PARTLY, Finding, criterion, judge
 from .project import Project
 from .reading import part
 
 STAGES = ("data", "train", "evaluate", "report")
+MAX_WILDCARDS = 3  # each multiplies the time that a long name takes
 REPEAT = "Run `make pipeline`, and commit dvc.lock."
 
 
@@ -87,17 +91,30 @@ def _other(old: Any, new: Any, key: str) -> str | None:
 
 
 def dvc_md5(project: Project, name: str) -> str | None:
-    """Return DVC's MD5 of a file, or of a folder (of its sorted listing as JSON)."""
+    """Return DVC's MD5 of a file, or of a folder (of its sorted listing as JSON).
+
+    Like DVC, it leaves out of a folder what `.dvcignore` names.
+    """
     if project.has(name):
         return _md5(project.root / name)
     listing = [
         {"md5": _md5(project.root / file), "relpath": Path(file).relative_to(name).as_posix()}
-        for file in project.files
+        for file in _dvcignore(project).match_files(project.files, negate=True)
         if file.startswith(f"{name}/")
     ]
     listing.sort(key=lambda entry: entry["relpath"])
     content = json.dumps(listing, sort_keys=True).encode()
     return f"{_new_md5(content).hexdigest()}.dir" if listing else None
+
+
+def _dvcignore(project: Project) -> GitIgnoreSpec:
+    """Return the rules of `.dvcignore`, without those that are invalid or slow to match."""
+    rules = []
+    for line in project.text(".dvcignore").splitlines():
+        with contextlib.suppress(ValueError, re.error):
+            GitIgnoreSpec.from_lines([line])
+            rules += [line] * (len(re.findall(r"\*+", line)) <= MAX_WILDCARDS)
+    return GitIgnoreSpec.from_lines(rules)
 
 
 def _new_md5(content: bytes = b"") -> Any:

@@ -11,6 +11,7 @@ from .reading import number
 
 SECTIONS = ("Results", "Data", "Methodology", "Trade-offs", "Limits", "What to improve")
 AUTHORS = ("Why this problem", "Trade-offs", "What to improve")
+MEASURED = ("headline", "results")  # blocks with the run's results
 ENOUGH_WORDS = 40
 COPIED = 0.25  # of the words: what is left after replacing every fourth one
 IMAGE = re.compile(r"(?:!\[[^\[\]]*\]\(|<img\s[^<>]*?src=\")([^)\s\"]+)")
@@ -63,7 +64,8 @@ def own_words(project: Project) -> Finding:
 @criterion("readme.numbers", "every number in the results is in reports/metrics.json")
 def numbers(project: Project) -> Finding:
     text = project.text("README.md")
-    written = "\n".join(match[0] for match in WRITTEN.finditer(text))
+    blocks = (match for match in WRITTEN.finditer(text) if match[1] in MEASURED)
+    written = "\n".join(match[0] for match in blocks)
     advice = "Run `make report`; it writes the results section."
     if not project.metrics or not re.search(r"\d\.\d", written):
         return Finding(NOT_YET, ["README.md: no results from a run"], advice)

@@ -32,7 +32,12 @@ def prompts() -> dict[str, Any]:
 
 def default_statement(project_type: str) -> str:
     """Return the problem statement that a project of this type gets if its author gives none."""
-    default = Environment().from_string(prompts()["problem_statement"])
+    return default_answer("problem_statement", project_type)
+
+
+def default_answer(prompt: str, project_type: str) -> str:
+    """Return what a prompt offers for this type of project."""
+    default = Environment().from_string(prompts()[prompt])
     return default.render(cookiecutter={"project_type": project_type})
 
 

@@ -55,6 +55,13 @@ def test_wrong_usage_exits_with_2(arguments, capsys):
     assert "usage:" in capsys.readouterr().err
 
 
+def test_a_project_that_does_not_say_how_adopts_nothing(rejection):
+    before = Path("params.yaml").read_bytes()
+    [line] = rejection("adopt", "notes.csv")
+    assert "params.py: Params.adopting does not say how this project adopts data" in line
+    assert Path("params.yaml").read_bytes() == before
+
+
 def fail_with(error):
     def train(params):
         raise error

@@ -193,9 +193,10 @@ def test_an_official_test_file_is_named_where_a_split_would_be(run, metrics):
     file = f"the {test} texts of the official test file `official.csv` (sha256 `{'e' * 64}`)"
     assert reported(run).startswith(f"On {file} (trained on {train}):")
     _, _, card = MODEL_CARD.read_text(encoding="utf-8").partition("## Training data")
-    told, _, _ = card.partition(" Dropped: ")
-    assert told.endswith(f"{data.rows['valid']:,} valid texts. Test set: {file}, used as it is.")
-    assert f"{test} test" not in told
+    assert f"\n- **Test set**: {file}, used as it is.\n" in card
+    rows = re.search(r"^- \*\*Rows\*\*: (.+)\.$", card, re.MULTILINE)[1]
+    valid = data.rows["valid"]
+    assert rows == f"{train} texts for training, {valid:,} texts for validation"
 
 
 def test_the_model_card_names_data_split_scores_and_files(run, metrics):

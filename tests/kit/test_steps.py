@@ -67,7 +67,7 @@ def fit(monkeypatch):
         with Progress(checkpoint, model, optimizer, steps, every, rank == 0) as progress:
             while checkpoint.step < steps:
                 epoch, done = divmod(checkpoint.step, BATCHES)
-                if checkpoint.is_stale(epoch, settings.patience):
+                if checkpoint.is_stale(epoch, settings.patience, settings.epochs):
                     break
                 model.train()
                 random = np.random.default_rng([seed, epoch])
@@ -128,7 +128,8 @@ def test_metrics_are_logged_with_their_step(fit):
         ([0.9, 0.8, 0.7, 0.6], 1, 4, 4),
         ([0.9, 0.5, 0.6, 0.4], 1, 3, 2),
         ([0.9, 0.5, 0.6, 0.4], 2, 4, 4),
-        ([0.5, 0.9, 0.9, 0.1], 2, 3, 1),
+        ([0.5, 0.9, 0.9, 0.1], 1, 3, 1),
+        ([0.5, 0.9, 0.9, 0.1], 2, 4, 4),  # in the first half the rate is still high
         ([0.5, 0.5, 0.5, 0.5], 3, 4, 1),
     ],
 )
@@ -140,12 +141,21 @@ def test_training_stops_early_and_keeps_the_best_epoch(losses, patience, epochs_
     assert not same(result.seen[0], result.seen[1])
 
 
+@pytest.mark.parametrize(
+    ("losses", "is_said"),
+    [([0.9, 0.8, 0.7, 0.6], True), ([0.9, 0.6, 0.7, 0.7], False), ([0.9], False)],
+)
+def test_a_loss_that_still_falls_at_the_end_is_said(losses, is_said, fit, capsys):
+    fit(losses=losses, epochs=len(losses))
+    assert ("still falling: try more train.epochs" in capsys.readouterr().out) is is_said
+
+
 @pytest.mark.parametrize("losses", [None, [0.5, 0.6, 0.7, 0.8]], ids=["all", "stops early"])
 @pytest.mark.parametrize("checkpoint_steps", [1, 3])
 @pytest.mark.parametrize("deaths", [[1], [7, 8], [9, 10, 11], [18, 19]], ids=str)
 def test_an_interrupted_run_ends_with_the_same_weights(deaths, checkpoint_steps, losses, fit):
     """An epoch computes nine losses: one per step, then that of the validation."""
-    settings = {"checkpoint_steps": checkpoint_steps, "losses": losses}
+    settings = {"checkpoint_steps": checkpoint_steps, "losses": losses, "patience": 1}
     whole = fit(name="whole", **settings)
     calls = itertools.count(1)
     for _ in deaths:

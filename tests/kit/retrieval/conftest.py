@@ -43,7 +43,10 @@ def write_params():
         values = yaml.safe_load((FOLDER / "params.yaml").read_text(encoding="utf-8"))
         for name in values.keys() - Params.model_fields.keys():
             del values[name]
-        serve = {name: values["serve"][name] for name in config.Serve.model_fields.keys() & values["serve"].keys()}
+        serve = {
+            name: values["serve"][name]
+            for name in config.Serve.model_fields.keys() & values["serve"].keys()
+        }
         values["serve"] = {**serve, **SEARCH, **changes}
         Path("params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
         return config.load(Params, "tiny")

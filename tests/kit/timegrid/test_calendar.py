@@ -46,6 +46,22 @@ def test_only_cycles_longer_than_two_steps_are_features(freq, kinds):
     assert {name.split()[0] for name in without} == kinds - {"year"}
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"holidays": "GB"}, "time of day; time of year; weekday; public holidays of GB; rain"),
+        ({"freq": "W", "past_columns": [], "future_columns": []}, "time of year."),
+        ({"freq": "W", "past_columns": [], "future_columns": [], "yearly": False}, "none."),
+    ],
+)
+def test_the_inputs_are_named_and_so_is_what_the_data_did_not_allow(changes, said):
+    changes = {"past_columns": ["rain"], "future_columns": ["price"], **changes}
+    words = grid(**changes).inputs()
+    assert said in words.replace("past values of ", "")
+    assert ("price, known in advance" in words) == ("price" in changes["future_columns"])
+    assert ("time of year is left out" in words) == (not changes.get("yearly", True))
+
+
 def test_waves_repeat_after_a_day():
     days = Calendar("h")
     features = days.features(moments("2024-05-01", 48))

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
-from portfolio_kit.timegrid.conformal import fit_widths
+from portfolio_kit.timegrid.conformal import fit_widths, volatility
 
 NORMAL = stats.norm.ppf([0.025, 0.1, 0.5, 0.9, 0.975])
 
@@ -63,3 +64,33 @@ def test_level_and_unit_do_not_matter():
     observed = np.ones_like(y, bool)
     expected = fit_widths(y, observed, quantiles)
     assert fit_widths(1e3 * y - 7, observed, 1e3 * quantiles - 7) == pytest.approx(expected)
+
+
+def history(noise):
+    """Return a window of four seasons of 8 steps, each of two of 4, with noise in the last one."""
+    steps = np.arange(32)
+    y = np.sin(2 * np.pi * steps / 8) + 0.5 * np.sin(2 * np.pi * steps / 4)
+    y[-8:] += noise * np.random.default_rng(1).normal(size=8)
+    return torch.from_numpy(y)[None]
+
+
+def test_restless_windows_are_volatile():
+    found = [float(volatility(history(noise), 4, 8)) for noise in (0.0, 0.5, 1.0, 4.0)]
+    assert found == sorted(found)
+    many = torch.cat([history(noise) for noise in (0.0, 0.5, 1.0, 4.0)])
+    assert volatility(many, 4, 8)[:, 0].tolist() == pytest.approx(found)
+    one = torch.zeros(1, 16)
+    one[0, -1] = 3.0  # strays by 3 in one of eight steps of the season, and of the last two halves
+    expected = ((9 / 8 - (3 / 8) ** 2) + (3 / 8) ** 2) ** (1 / 8)
+    assert float(volatility(one, 4, 8)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("shift", [0.0, 7.0])
+def test_a_constant_window_is_calm_but_not_certain(shift):
+    assert float(volatility(torch.full((1, 16), shift), 4, 8)) == pytest.approx(0.01**0.25)
+
+
+def test_what_is_known_of_a_history_beyond_whole_seasons_does_not_count():
+    whole = history(1.0)
+    longer = torch.cat([torch.full((1, 3), 99.0, dtype=whole.dtype), whole], dim=1)
+    assert torch.equal(volatility(longer, 4, 8), volatility(whole, 4, 8))

@@ -334,3 +334,8 @@ def test_moments_are_written_in_utc_if_the_zone_is_known(changes, end):
     rows = history_of(series(length=2), grid(**changes))
     assert [row["ds"] for row in rows] == [f"2024-03-01T0{hour}:00:00{end}" for hour in range(2)]
     assert list(rows[0]) == ["ds", "y", "rain", "event"]
+
+
+def test_a_history_names_its_series_if_that_has_a_name():
+    rows = history_of(series("Pier & Co", AT_LEAST), grid())
+    assert {row["unique_id"] for row in rows} == {"Pier & Co"}

@@ -1,6 +1,7 @@
 """What a report says of a forecaster."""
 
 import pytest
+from timegrid.series import grid
 
 from portfolio_kit.timegrid.results import Comparison, Rolling, against
 
@@ -8,12 +9,12 @@ from portfolio_kit.timegrid.results import Comparison, Rolling, against
 @pytest.mark.parametrize(
     ("series", "said"),
     [
-        (1, "1,680 held-out forecasts, 48 steps each"),
-        (1_007, "1,680 held-out forecasts of 1,007 series, 48 steps each"),
+        (1, "1,680 held-out forecasts, 12 hours each"),
+        (1_007, "1,680 held-out forecasts of 1,007 series, 12 hours each"),
     ],
 )
 def test_forecasts_are_counted_and_not_their_rows(series, said):
-    assert Rolling(n_windows=1680, step_size=23, horizon=48).words(series) == said
+    assert Rolling(n_windows=1680, step_size=23).words(series, grid()) == said
 
 
 def test_a_lead_is_shown_with_what_is_known_of_it():

@@ -33,7 +33,7 @@ def test_each_series_has_its_errors_and_coverage(found):
 
 def test_an_undefined_error_is_shown_as_such(found):
     assert found["c"].error == {slices.OURS: None, "rival": None}
-    table = slices.table("series", found, "wape", "rival")
+    table = slices.table("series", found, "wape", "rival", "metrics.json")
     assert table.splitlines()[-1] == "| c | 2 | – | – | 1 | 0.0% | 0.0% |"
 
 
@@ -44,7 +44,18 @@ def test_of_many_series_the_hardest_are_shown(found):
         )
         for number in range(400)
     }
-    table = slices.table("series", many, "mase", "rival")
-    assert table.count("| series ") == slices.MOST + 1
+    table = slices.table("series", many, "mase", "rival", "../metrics.json")
+    assert table.count("| series ") == 1 + 10
     assert "| series 399 | 2 | 399.00 | 1.00 | 0.5 |" in table
-    assert "of 400 series" in table
+    assert "10 of 400 series" in table
+    assert "](../metrics.json)" in table
+
+
+def test_of_many_lead_times_some_are_shown_from_the_first_to_the_last(found):
+    leads = {str(lead): found["a"] for lead in range(1, 337)}
+    table = slices.table("lead", leads, "mase", "rival", "metrics.json")
+    shown = [int(line.split("|")[1]) for line in table.splitlines()[2:14]]
+    assert (shown[0], shown[-1], shown) == (1, 336, sorted(set(shown)))
+    assert "12 of 336 lead times" in table
+    few = slices.table("lead", {str(lead): found["a"] for lead in range(24)}, "mase", "rival", "")
+    assert len(few.splitlines()) == 2 + 24

@@ -17,10 +17,10 @@ def data(params: Params) -> None:
     splits = {"test": texts[:size], "valid": texts[size : 2 * size], "train": texts[2 * size :]}
     for name, part in splits.items():
         artifacts.write_json(PROCESSED / f"{name}.json", part)
-    dataset = Dataset(
-        source=params.data.source,
+    dataset = Dataset.of(
+        params,
+        texts=((text, str(len(text))) for text in splits["train"]),
         sha256=artifacts.sha256(path),
-        seed=params.seed,
         rows={name: len(part) for name, part in splits.items()},
         dropped={"too_odd": 0},
     )

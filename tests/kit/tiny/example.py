@@ -6,7 +6,8 @@ from .predictor import Manifest
 
 VERSION = "0123456789ab"
 README = "".join(
-    f"<!-- {name}:start -->\nold\n<!-- {name}:end -->\n" for name in ("headline", "results")
+    f"<!-- {name}:start -->\nold\n<!-- {name}:end -->\n"
+    for name in ("headline", "results", "data", "request")
 )
 
 

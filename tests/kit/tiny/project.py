@@ -57,6 +57,7 @@ def reporting() -> Reporting:
         score="Accuracy {:.3f}",
         captions=CAPTIONS,
         highlights=lambda metrics: f"Errors: {metrics.model['error_rate']:.3f}.",
+        request=lambda texts, model: {"path": "/label", "body": {"texts": texts[:2]}},
         model_card=lambda metrics, model: [f"## Labels\n\n{', '.join(model.labels)}"],
     )
 

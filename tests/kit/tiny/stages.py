@@ -46,6 +46,7 @@ def export(dataset: Dataset, params: Params, run_id: str | None) -> None:
         train_seconds=0.5,
         peak_memory_mb=tracking.peak_memory_mb(),
         tracking_run=run_id,
+        examples=dataset.examples,
         labels=LABELS,
     )
     predictor = Predictor(workshop, manifest, params.serve)

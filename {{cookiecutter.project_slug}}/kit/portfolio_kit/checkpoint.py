@@ -52,9 +52,13 @@ class Checkpoint:
         optimizer.load_state_dict({"state": state, "param_groups": groups})
         return self.step > 0
 
-    def is_stale(self, epoch: int, patience: int) -> bool:
-        """Tell whether the best of the `epoch` finished ones lies at least `patience` back."""
-        return bool(self.best) and epoch - self.best["epoch"] >= patience
+    def is_stale(self, epoch: int, patience: int, epochs: int) -> bool:
+        """Tell whether `patience` epochs of the second half have passed without a better one.
+
+        `epoch` of them are finished. In the first half the learning rate is still high: a loss that
+        stands still then falls again with the rate.
+        """
+        return bool(self.best) and epoch - max(self.best["epoch"], epochs // 2) >= patience
 
     def keep_best(self, model: torch.nn.Module, epoch: int, scores: dict[str, float]) -> None:
         """Keep the weights and scores of the epoch, unless an earlier one had a lower loss."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import config
+from . import adopt, config
 from .errors import UserError, lines_of
 from .project import Project
 
@@ -19,7 +19,7 @@ class Call:
     project: Project
     params: Any
     overrides: list[str]
-    inputs: list[str] = field(default_factory=list)  # of `predict`
+    options: dict[str, Any] = field(default_factory=dict)  # of `predict` and `adopt`
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,14 @@ class Command:
     run: Callable[[Call], int | None]
 
 
+def take(call: Call) -> None:
+    adopt.adopt(call.project, call.options, config.given(call.overrides))
+
+
 def report(call: Call) -> None:
     from .report import report
 
-    report(call.project)
+    report(call.project, call.params)
 
 
 def record(call: Call) -> None:
@@ -53,7 +57,7 @@ def predict(call: Call) -> None:
     from .artifacts import MODELS
 
     predictor = call.project.serving().predictor.load(MODELS, call.params.serve)
-    print(json.dumps(predictor.predict(call.inputs), indent=2, ensure_ascii=False))
+    print(json.dumps(predictor.predict(call.options["inputs"]), indent=2, ensure_ascii=False))
 
 
 def serve(call: Call) -> int:
@@ -75,6 +79,7 @@ def bench(call: Call) -> None:
 
 
 COMMANDS = (
+    Command("adopt", "take other data: show what it holds, and set it in params.yaml", take),
     Command(
         "data",
         "fetch, verify, validate and split the data",
@@ -90,9 +95,9 @@ COMMANDS = (
         "score the exported model on the held-out test set",
         lambda call: call.project.evaluate(call.params),
     ),
-    Command("report", "write the README's results and the model card", report),
+    Command("report", "write the README's results and data, and the model card", report),
     Command("params", "record the parameters in force, for dvc.yaml", record),
-    Command("pipeline", "all of the above, skipping what is up to date", pipeline),
+    Command("pipeline", "data, train, evaluate and report, skipping what is up to date", pipeline),
     Command("predict", "one prediction on the command line", predict),
     Command("serve", "the API on HOST and PORT (default 127.0.0.1:8000)", serve),
     Command("monitor", "compare what was served with the training data", monitor),
@@ -109,7 +114,7 @@ def main(project: Project, arguments: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for command in COMMANDS:
         verb = verbs.add_parser(command.name, help=command.help, description=command.help)
-        verb.set_defaults(command=command, inputs=[])
+        verb.set_defaults(command=command)
         verb.add_argument(
             "--set",
             action="append",
@@ -120,12 +125,18 @@ def main(project: Project, arguments: Sequence[str] | None = None) -> int:
         )
         if command.run is predict:
             verb.add_argument("inputs", nargs="+", help="what to predict")
-    options = parser.parse_args(arguments)
+        elif command.run is take:
+            adopt.add_arguments(verb, project.params.adopting)
+    options = vars(parser.parse_args(arguments))
+    command, overrides = options.pop("command"), options.pop("overrides")
     try:
-        "".join(options.inputs).encode()  # arguments that are not valid UTF-8 are rejected below
-        params = config.load(project.params, project.package, options.overrides)
-        call = Call(project, params, options.overrides, options.inputs)
-        return options.command.run(call) or 0
+        # Arguments that are not valid UTF-8 are rejected below.
+        json.dumps(options, ensure_ascii=False).encode()
+        if command.run is take:  # it changes the file, which may lack something until then
+            take(Call(project, None, overrides, options))
+            return 0
+        params = config.load(project.params, project.package, overrides)
+        return command.run(Call(project, params, overrides, options)) or 0
     except (UserError, OSError, ModuleNotFoundError, UnicodeEncodeError) as error:
         # A missing module means an environment that was made for less than this verb.
         hint = "; run `make setup`" if isinstance(error, ModuleNotFoundError) else ""

@@ -6,11 +6,12 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from .adopting import Adopting
 from .errors import UserError
 
 PARAMS_FILE = Path("params.yaml")
@@ -88,7 +89,7 @@ class Serve(Section):
     root_path: Prefix | None = None
     trusted_proxies: list[Network] = []
     cors: list[Origin] = []
-    examples: Annotated[list[Example], Field(max_length=12)] = []
+    examples: Annotated[list[Example], Field(max_length=12)] | None = None
 
 
 class Evaluate(Section):
@@ -97,6 +98,8 @@ class Evaluate(Section):
 
 class Settings(Section):
     """The sections that every project has."""
+
+    adopting: ClassVar[Adopting | None] = None  # how `adopt` fills in what describes a data set
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     evaluate: Evaluate
@@ -131,11 +134,11 @@ def load(
     Raises `UserError` for an unreadable file, an unknown key (naming the nearest known one) or an
     invalid value.
     """
-    values = _read(PARAMS_FILE)
+    values = parsed(text_of(PARAMS_FILE))
     known, origins = list(keys(schema)), {}
     for origin, key, text in [*_variables(package, environment), *_options(overrides)]:
         if key not in known:
-            raise UserError(f"{origin}: {_unknown(key, known)}")
+            raise UserError(f"{origin}: {unknown(key, known)}")
         origins[key] = origin
         section = values
         *sections, name = key.split(".")
@@ -143,10 +146,16 @@ def load(
             if not isinstance(section.get(part), dict):
                 section[part] = {}
             section = section[part]
-        try:
-            section[name] = _parse(text)
-        except ValueError:
-            section[name] = text
+        section[name] = _value(text)
+    return check(schema, values, origins)
+
+
+def check(schema: type[P], values: dict[str, Any], origins: Mapping[str, str]) -> P:
+    """Return values as parameters; `origins` says where a key came from, if not from the file.
+
+    Raises `UserError` with a line for each key that is unknown, missing or invalid.
+    """
+    known = list(keys(schema))
     try:
         return schema.model_validate(values)
     except ValidationError as error:
@@ -159,6 +168,12 @@ def as_environment(package: str, overrides: Iterable[str]) -> dict[str, str]:
     return {
         f"{package}_{key.replace('.', '__')}".upper(): text for _, key, text in _options(overrides)
     }
+
+
+def given(overrides: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the key and the value of each `--set`."""
+    for _, key, text in _options(overrides):
+        yield key, _value(text)
 
 
 def keys(schema: type[Section], prefix: str = "") -> Iterator[str]:
@@ -186,25 +201,42 @@ def _options(overrides: Iterable[str]) -> Iterator[tuple[str, str, str]]:
         yield f"--set {_shown(key.strip())}", key.strip(), text
 
 
+def _value(text: str) -> Any:
+    try:
+        return parse(text)
+    except ValueError:
+        return text
+
+
 def _shown(text: str) -> str:
     return repr(text)[1:-1][:100]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def text_of(path: Path) -> str:
+    """Return a file's text, line ends as they are; raises `UserError` if it cannot be read."""
     try:
-        values = _parse(path.read_text(encoding="utf-8"))
+        return path.read_bytes().decode()
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run this in the project's folder") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Return what a `params.yaml` says; raises `UserError` if it cannot be read."""
+    try:
+        values = parse(text)
+    except ValueError as error:
+        raise UserError(f"{PARAMS_FILE}: cannot be read: {error}") from None
     if not isinstance(values, dict):
-        raise UserError(f"{path}: must hold sections with keys, like `train:` and `  epochs: 3`")
+        line = "must hold sections with keys, like `train:` and `  epochs: 3`"
+        raise UserError(f"{PARAMS_FILE}: {line}")
     return values
 
 
-def _parse(text: str) -> Any:
+def parse(text: str) -> Any:
     """Return what YAML says; raises `ValueError` with the reason why it cannot be read."""
     try:
         values = yaml.load(text, _Loader)
@@ -214,15 +246,16 @@ def _parse(text: str) -> Any:
         raise ValueError(f"{' '.join(str(error).split()):.300}") from None
 
 
-def _unknown(key: str, known: list[str]) -> str:
+def unknown(key: str, known: list[str]) -> str:
+    """Return that there is no such parameter, and which one is meant perhaps."""
     nearest = difflib.get_close_matches(key[:100], known, n=1, cutoff=0.0)[0]
     return f"there is no parameter {key!r:.100}; the nearest is {nearest!r}"
 
 
-def _explain(problem: Any, known: list[str], origins: dict[str, str]) -> str:
+def _explain(problem: Any, known: list[str], origins: Mapping[str, str]) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f"{PARAMS_FILE}: {_unknown(key, known)}"
+        return f"{PARAMS_FILE}: {unknown(key, known)}"
     if problem["type"] == "missing":
         return f"{PARAMS_FILE}: {key} is missing"
     overridden = (one for one in origins if f"{key}.".startswith(f"{one}."))

@@ -13,8 +13,14 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from . import records
+from .adopting import Adopting, Asked, Option, Seen, words
+from .data_section import code
 from .errors import UserError
+from .markdown import cell
 
+MIN_ROWS = 3  # of a class: one each for train, valid and test
+MAX_CLASSES = 1_000  # a column with more is not a label, and splitting by it takes all memory
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
 # Some programs read these as numbers, and some people as names.
 NUMERIC = re.compile(rf"{NUMBER.pattern}(e[+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
@@ -99,6 +105,27 @@ def no_name(labels: Sequence[Any]) -> str:
     return f"{kind}, not a name; name each in params.yaml: data.label_names: {{{shown}{more}}}"
 
 
+class Dataset(records.Dataset):
+    """The manifest of `data/processed/`: texts with labels."""
+
+    classes: dict[str, int]  # rows of the training set, by class
+
+    def contents(self) -> dict[str, str]:
+        """Return how many classes there are, and how even they are."""
+        (least, fewest), *_, (most, largest) = sorted(self.classes.items(), key=lambda one: one[1])
+        uneven = (
+            f"from {largest:,} training texts ({cell(most)}) down to {fewest:,} ({cell(least)})"
+        )
+        return {"Classes": f"{len(self.classes):,}, {uneven}"}
+
+    def how_split(self) -> str:
+        """Return how rows were drawn, and what must not straddle the split."""
+        group = self.settings.get("group_column")
+        what = "validation" if self.test_source else "validation and test"
+        apart = f"; all rows with the same {code(group)} are on one side" if group else ""
+        return f"{what} at random with seed {self.seed}, each class in proportion{apart}"
+
+
 def _count(rows: int) -> str:
     return f"{rows:,} row{'s' * (rows != 1)}"
 
@@ -130,3 +157,27 @@ def _notes(values: list[str], names: Names) -> Iterator[str]:
         shown = " and ".join(f"{label!r:.40} ({_count(rows[label])})" for label in group)
         join = f'data.label_names: {{"{group[0]:.40}": "{group[1]:.40}"}}'
         yield f"{shown} differ only in case or width, but stay separate; {join} joins them"
+
+
+def _look(asked: Asked) -> Seen:
+    from .labelled import look
+
+    return look(asked)
+
+
+ADOPTING = Adopting(
+    options=(
+        Option("data.text_column", "the column of the texts"),
+        Option("data.label_column", "the column of their classes"),
+        Option("data.label_names", "names of labels: 0=negative 1=positive", words, many=True),
+        Option("data.group_column", "the column whose values must not straddle the split"),
+        Option("data.test_source", "an official held-out file"),
+    ),
+    neutral={
+        "data.label_names": None,
+        "data.group_column": None,
+        "data.test_source": None,
+        "data.test_sha256": None,
+    },
+    look=_look,
+)

@@ -19,6 +19,13 @@ def cell(text: str) -> str:
     return re.sub(r"[\\`*_\[\]|<>$~]", r"\\\g<0>", plain(text, MAX_CHARACTERS))
 
 
+def escaped(text: str) -> str:
+    """Return a line of text with a backslash before what Markdown would read as markup."""
+    text = re.sub(r"[\\`*_\[\]|~$]|<(?=\S)|&(?=#?\w+;)|(?<!\S)#", r"\\\g<0>", text.strip(" "))
+    text = re.sub(r"^(?=[-+=>])", r"\\", text)
+    return re.sub(r"^(\d+)(?=[.)](\s|$))", r"\1\\", text)
+
+
 def plain(text: str, most: int) -> str:
     """Return text on one line, cut to `most` characters, without control characters."""
     line = "".join(filter(str.isprintable, " ".join(text.split())))

@@ -25,8 +25,13 @@ STYLE: Any = {
 }
 
 
-def comparison(metrics: Metrics, metric: str, name: str, lower_is_better: bool = False) -> None:
-    """Draw the model's metric, with its 95% interval, next to each baseline's, best on top."""
+def comparison(
+    metrics: Metrics, metric: str, name: str, lower_is_better: bool = False, label: str = ""
+) -> None:
+    """Draw the model's metric, with its 95% interval, next to each baseline's, best on top.
+
+    `label` names the metric if it has a unit.
+    """
     models = {"this model": metrics.model, **metrics.baselines}
     names = sorted(models, key=lambda model: models[model][metric], reverse=lower_is_better)
     with plt.rc_context(STYLE):
@@ -37,6 +42,7 @@ def comparison(metrics: Metrics, metric: str, name: str, lower_is_better: bool =
         if limits := metrics.intervals_95.get(metric):
             axes.plot(limits, ["this model"] * 2, color="black", linewidth=2)
         axes.margins(x=0.15)
+        axes.set_xlabel(label)
         axes.set_title(f"Held-out test set: {metric.replace('_', ' ')}")
         save(figure, name)
 

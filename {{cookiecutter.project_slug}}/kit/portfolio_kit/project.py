@@ -54,6 +54,8 @@ class Reporting:
     captions: dict[str, str]  # by file in reports/figures/, the most telling first
     highlights: Callable[[Any], str]  # metrics to a paragraph
     model_card: Callable[[Any, Any], list[str]]  # metrics and manifest to Markdown sections
+    # Texts to ask about, and the manifest, to the path and body of a request.
+    request: Callable[[list[str], Any], dict[str, Any]]
     scored: Callable[[Any], str] | None = None  # metrics to what was scored, if it is not rows
     more: str = ""  # what else the model card or a report shows
 

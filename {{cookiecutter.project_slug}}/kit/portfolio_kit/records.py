@@ -1,8 +1,11 @@
 """The JSON files that stages hand to each other, as types."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from . import examples
 
 Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
 
@@ -29,6 +32,32 @@ class Dataset(Listed):
     dropped: dict[str, int]  # by reason
     test_source: str | None = None  # an official test file, used as it is
     test_sha256: str | None = None
+    settings: dict[str, Any] = {}  # the parameters `data`, without pinned hashes
+    examples: list[str] = []  # training texts that show what to ask
+
+    @classmethod
+    def of(cls, params: Any, /, texts: Iterable[tuple[str, str]] = (), **found: Any) -> Self:
+        """Join what the data stage found with its parameters.
+
+        `texts` are training texts with their kinds, from which examples are chosen.
+        """
+        settings = params.data.model_dump(mode="json", exclude={"sha256", "test_sha256"})
+        return cls(
+            source=params.data.source,
+            seed=params.seed,
+            test_source=settings.get("test_source"),
+            settings=settings,
+            examples=examples.choose(texts),
+            **found,
+        )
+
+    def contents(self) -> dict[str, str]:
+        """Return what else README and model card say of what is in the data, by name."""
+        return {}
+
+    def how_split(self) -> str:
+        """Return how rows were divided, in words."""
+        return f"at random, with seed {self.seed}"
 
 
 class Manifest(Listed):
@@ -44,6 +73,7 @@ class Manifest(Listed):
     train_seconds: float
     peak_memory_mb: float
     tracking_run: str | None
+    examples: list[str] = []  # texts of the training data, shown on the page
 
 
 class Versus(Record):

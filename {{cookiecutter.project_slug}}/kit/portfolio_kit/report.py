@@ -1,8 +1,9 @@
-"""The report stage: the README's headline and results, and the model card."""
+"""The report stage: what the run writes into the README, an example request, the model card."""
 
 import re
 from pathlib import Path
 
+from . import data_section, examples
 from .artifacts import (
     METRICS,
     MODELS,
@@ -13,12 +14,14 @@ from .artifacts import (
     write_json,
     write_text,
 )
+from .config import Settings
 from .errors import UserError
 from .markdown import legend
 from .project import Project, Reporting
-from .records import Dataset, Evaluated, Manifest, Metrics, Versus
+from .records import Dataset, Manifest, Metrics, Versus
 
 README = Path("README.md")
+SINCE = ("data", "request")  # blocks that a README of an older version lacks
 
 
 def write_metrics(metrics: Metrics) -> None:
@@ -30,26 +33,40 @@ def write_metrics(metrics: Metrics) -> None:
     print(f"{table(metrics)}\n{METRICS}: version {metrics.model_version}. {verdict(metrics)}.")
 
 
-def report(project: Project) -> None:
-    """Rewrite the text between the README's markers, and the model card."""
+def report(project: Project, params: Settings) -> None:
+    """Rewrite the text between the README's markers, the example request, and the model card."""
     says = project.reporting()
     data = read_manifest(PROCESSED, says.dataset, "data")
     model = read_manifest(MODELS, says.manifest, "train")
     metrics = read_metrics(says.metrics, model.version)
+    texts = params.serve.examples or model.examples or ["an example"]
+    request = says.request(texts, model)
+    written = {
+        "headline": headline(metrics, says),
+        "results": results(metrics, says),
+        "data": data_section.section(data, says.rows),
+        "request": examples.shown(request),
+    }
     readme = README.read_text(encoding="utf-8")
-    readme = fill(readme, "headline", headline(metrics, says))
-    write_text(README, fill(readme, "results", results(metrics, says)))
+    for name, text in written.items():
+        readme = fill(readme, name, text)
+    write_text(README, readme)
+    write_json(examples.REQUEST, request)
     write_text(REPORTS / "model_card.md", model_card(project, metrics, data, model))
-    print(f"wrote the headline and results of {README}, and {REPORTS / 'model_card.md'}")
+    print(f"wrote results and data into {README}, {examples.REQUEST}, {REPORTS / 'model_card.md'}")
 
 
 def fill(readme: str, name: str, text: str) -> str:
     """Return the README with `text` between its markers of that name.
 
-    Raises `UserError` unless there is one of each, in order.
+    Raises `UserError` unless there is one of each, in order. A README of an older version may lack
+    those of `SINCE`, and stays as it is.
     """
     start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
     parts = re.split(f"({start}|{end})", readme)
+    if len(parts) == 1 and name in SINCE:
+        print(f"note: {README} has no {start} and {end}: put them where the {name} belongs")
+        return readme
     if parts[1::2] != [start, end]:
         raise UserError(f"{README}: put {start} and then {end} once each where the {name} belongs")
     return f"{parts[0]}{start}\n{text}\n{end}{parts[-1]}"
@@ -80,7 +97,7 @@ def results(metrics: Metrics, says: Reporting) -> str:
     trained = f"trained on {metrics.data.rows['train']:,}"
     if says.scored:
         trained += f" {says.rows}"
-    scored = says.scored(metrics) if says.scored else _test_set(metrics.data, says)
+    scored = says.scored(metrics) if says.scored else data_section.test_set(metrics.data, says.rows)
     parts = [
         f"On {scored} ({trained}):",
         table(metrics),
@@ -99,18 +116,10 @@ def results(metrics: Metrics, says: Reporting) -> str:
 def model_card(project: Project, metrics: Metrics, data: Dataset, model: Manifest) -> str:
     """Return a model card (Mitchell et al. 2019) with what the run knows, and nothing else."""
     says = project.reporting()
-    parts = {name: n for name, n in data.rows.items() if not data.test_source or name != "test"}
-    rows, dropped = (
-        ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
-        for counts in (parts, data.dropped)
-    )
-    test = f" Test set: {_test_set(data, says)}, used as it is." if data.test_source else ""
     sections = [
         f"# Model card: {project.about['Name']} `{model.version}`",
         f"## Intended use\n\n{project.about['Summary']}",
-        f"## Training data\n\n`{data.source}` (sha256 `{data.sha256}`), split with seed "
-        f"{data.seed}: {rows} {says.rows}.{test} Dropped: {dropped or 'nothing'}. Terms: "
-        "`data/README.md`.",
+        f"## Training data\n\n{data_section.facts(data, says.rows, '../')}",
         f"## Evaluation on the held-out test set\n\n{table(metrics)}",
         f"{verdict(metrics)}. {_intervals(metrics)}",
         *says.model_card(metrics, model),
@@ -160,14 +169,6 @@ def interval(versus: Versus) -> str:
         return "no 95% interval"
     low, high = versus.interval_95
     return f"95% interval {low:+.3f} to {high:+.3f}"
-
-
-def _test_set(data: Dataset | Evaluated, says: Reporting) -> str:
-    rows = f"{data.rows['test']:,}"
-    if data.test_source is None:
-        return f"{rows} held-out {says.rows}"
-    file = f"`{data.test_source}` (sha256 `{data.test_sha256}`)"
-    return f"the {rows} {says.rows} of the official test file {file}"
 
 
 def _figures(metrics: Metrics, says: Reporting) -> list[str]:

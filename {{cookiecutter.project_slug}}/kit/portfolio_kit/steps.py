@@ -79,5 +79,7 @@ class Progress:
         if self._is_main:
             self._checkpoint.save(self._model, self._optimizer)
             self._bar.write(f"epoch {number}: validation {scores}")
+            if self._bar.n == self._bar.total and self._checkpoint.best["epoch"] == number > 1:
+                self._bar.write("the validation loss was still falling: try more train.epochs")
             named = {f"valid_{name}": value for name, value in scores.items()}
             mlflow.log_metrics(named, step=self._checkpoint.step)

@@ -5,6 +5,7 @@ import json
 import os
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,8 +40,17 @@ def fetch(source: str, pin: str | None, field: str) -> tuple[Path, str]:
 
     Prints the hash if there is no pin. Raises `UserError`, as `sources.fetch` does.
     """
-    path, is_local = Path(os.path.expanduser(source)), "://" not in source
-    if is_local and os.path.isdir(path):  # false for strings that cannot be a path
+    path, sha256 = located(source, pin, field)
+    if pin is None:
+        again = " (delete it to fetch it again)" if "://" in source else ""
+        print(f"{field} is not pinned; {path} has sha256 {sha256}{again}")
+    return path, sha256
+
+
+def located(source: str, pin: str | None, field: str) -> tuple[Path, str]:
+    """Do what `fetch` does, and print nothing of the hash."""
+    path = Path(os.path.expanduser(source))
+    if "://" not in source and os.path.isdir(path):  # false for strings that cannot be a path
         try:
             headers.parquet_parts(path)
         except ValueError as error:  # before all that is in some folder is read for its hash
@@ -48,11 +58,7 @@ def fetch(source: str, pin: str | None, field: str) -> tuple[Path, str]:
         sources.check(path, pin, f"{field}: {source}")
     else:
         path = sources.fetch(source, pin, artifacts.RAW, field)
-    sha256 = artifacts.sha256(path)
-    if pin is None:
-        again = "" if is_local else " (delete it to fetch it again)"
-        print(f"{field} is not pinned; {path} has sha256 {sha256}{again}")
-    return path, sha256
+    return path, artifacts.sha256(path)
 
 
 def read(
@@ -63,15 +69,40 @@ def read(
     `parsers` adds to or replaces the formats, by suffix. Raises `UserError`, which names the
     parameter (or `source`), for a file that is empty or cannot be parsed and for missing columns.
     """
-    known = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet, **(parsers or {})}
-    suffix = ".parquet" if path.is_dir() else path.suffix.lower()
-    parse = known.get(suffix)
-    if parse is None:
-        raise UserError(f"{source}: {path.name}: use a .csv, .jsonl or .parquet file")
-    try:
-        if suffix in HEADERS:  # it may explain whatever is wrong with the rows
-            _check(HEADERS[suffix](path), wanted, path)
+    parse = _of_suffix({**PARSERS, **(parsers or {})}, path, source)
+    with _explained(path, source):
+        if header := HEADERS.get(_suffix(path)):  # it may explain whatever is wrong with the rows
+            _check(header(path), wanted, path)
         rows = parse(path, [*wanted.values()])
+    if not len(rows.lines):
+        raise UserError(f"{source}: {path.name} holds no rows")
+    _check(rows.columns, wanted, path)
+    return rows
+
+
+def columns(path: Path, source: str) -> list[str]:
+    """Return the columns of a file; raises `UserError`, naming `source`, if it is not readable."""
+    parse = _of_suffix(PARSERS, path, source)
+    header = HEADERS.get(_suffix(path), lambda path: parse(path, []).columns)
+    with _explained(path, source):
+        return header(path)
+
+
+def _suffix(path: Path) -> str:
+    return ".parquet" if path.is_dir() else path.suffix.lower()
+
+
+def _of_suffix(parsers: Mapping[str, Parser], path: Path, source: str) -> Parser:
+    if parser := parsers.get(_suffix(path)):
+        return parser
+    raise UserError(f"{source}: {path.name}: use a .csv, .jsonl or .parquet file")
+
+
+@contextmanager
+def _explained(path: Path, source: str) -> Iterator[None]:
+    """Turn what is raised while a file is parsed into a `UserError`."""
+    try:
+        yield
     except UserError:
         raise
     except UnicodeDecodeError:
@@ -82,10 +113,6 @@ def read(
     except Exception as error:  # each parser has its own exceptions for a malformed file
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{source}: {path.name} cannot be parsed: {reason:.300}") from error
-    if not len(rows.lines):
-        raise UserError(f"{source}: {path.name} holds no rows")
-    _check(rows.columns, wanted, path)
-    return rows
 
 
 def _check(columns: list[str], wanted: Mapping[str, str], path: Path) -> None:
@@ -190,3 +217,6 @@ def _gather(
         tables.append(pd.DataFrame(rows, columns=columns, dtype=object))
         lines.extend(numbers)
     return pd.concat(tables[1:] or tables, ignore_index=True), lines
+
+
+PARSERS: dict[str, Parser] = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}

@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ CREATE TABLE documents (row INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, title,
 """
 COLUMNS = "id, title, text, metadata"
 PART = 1_000  # documents read at a time
+FIRST = 4  # documents that stand for all
 
 
 class Document(NamedTuple):
@@ -95,6 +97,10 @@ class Documents(Sequence[str]):
         ):
             yield from map(_document, found)
             start += PART
+
+    def titles(self) -> list[tuple[str, str]]:
+        """Return what the first documents begin with, and their ids."""
+        return [(one.title or one.text, one.id) for one in islice(self.from_row(0), FIRST)]
 
     def row_of(self, document_id: str) -> int | None:
         """Return the row of a document, or None if no document has that id."""

@@ -2,9 +2,39 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from .. import records
+from ..data_section import USES, code
 from ..records import Record
 from .settings import Index, Mode
+
+
+class Dataset(records.Dataset):
+    """The manifest of `data/processed/`; its rows are queries."""
+
+    documents: int
+    near_duplicate_documents: int  # kept, since judgements name them
+    judgements: dict[str, str] = Field(default_factory=dict)  # the source's files, by split
+
+    def contents(self) -> dict[str, str]:
+        """Return how many documents can be found."""
+        alike = self.near_duplicate_documents
+        kept = f"; {alike:,} nearly repeat another, and are kept" if alike else ""
+        return {"Documents": f"{self.documents:,}{kept}"}
+
+    def how_split(self) -> str:
+        """Return which judgements came from which file, and what was held out at random."""
+        if not any(self.rows.values()):
+            return "there are no judged queries"
+        drawn = f"at random with seed {self.seed}, each group of queries on one side"
+        if not self.judgements:
+            return drawn
+        told = [f"{USES[name]} from {code(file)}" for name, file in self.judgements.items()]
+        rest = [USES[name] for name in USES if self.rows[name] and name not in self.judgements]
+        if rest:
+            told.append(f"{' and '.join(rest)} out of training, {drawn}")
+        return "; ".join(told)
 
 
 class IndexRecord(Record):

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
+from ..adopting import Adopting, Asked, Option, Seen
 from ..config import MOST, Place, Section, Serve
 
 Mode = Literal["dense", "bm25", "hybrid"]
@@ -42,3 +43,16 @@ class Serving(Serve):
     retrieval: Mode | None
     exact: bool
     changes: Place | None
+
+
+def _look(asked: Asked) -> Seen:
+    from .adopt import look
+
+    return look(asked)
+
+
+ADOPTING = Adopting(
+    options=(Option("data.language", "of the documents, for stop words and word endings"),),
+    neutral={},
+    look=_look,
+)

@@ -97,7 +97,7 @@ def create_app(
     @app.get("/model", tags=["operation"], responses=NOT_READY)
     async def model() -> dict[str, Any]:
         """Which model answers, what it was trained on, and its scores on the held-out test set."""
-        predictor = _model(app)
+        predictor, examples = _model(app), params.serve.examples
         return {
             "name": params.serve.title,
             "problem": about["Summary"],
@@ -105,7 +105,7 @@ def create_app(
             "data_sha256": predictor.manifest.data_sha256,
             **predictor.facts,
             "metrics": read_scores(predictor.version),
-            "examples": params.serve.examples,
+            "examples": predictor.manifest.examples if examples is None else examples,
         }
 
     @app.get("/metrics", include_in_schema=False)

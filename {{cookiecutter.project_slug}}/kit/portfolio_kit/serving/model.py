@@ -29,7 +29,7 @@ class OnnxModel(ABC, Generic[M]):
         self._session = onnxruntime.InferenceSession(
             os.fspath(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
-        self.folder, self.manifest = folder, manifest
+        self.folder, self.manifest, self.settings = folder, manifest, settings
 
     @classmethod
     def load(cls, folder: Path, settings: Any) -> Self:

@@ -1,4 +1,4 @@
-"""The route that shows the stored history."""
+"""The routes that show what is stored: which series, and their history."""
 
 from typing import Annotated, Protocol
 
@@ -9,6 +9,7 @@ from ..serving.dependencies import REJECTIONS, Rejection, Responses, loaded
 from .grid import Grid
 from .requests import history_of
 from .series import Series, name_of
+from .serving import Serving
 
 UNKNOWN: Responses = {404: {"model": Rejection, "description": "There is no such series"}}
 
@@ -17,15 +18,21 @@ class Stored(Protocol):
     """What this route needs of a model."""
 
     stored: dict[str, Series]
+    settings: Serving
 
     @property
     def shape(self) -> Grid: ...
 
 
+class SeriesResponse(BaseModel):
+    series: list[str]
+    freq: str
+    horizon: int
+    total: bool
+
+
 class HistoryResponse(BaseModel):
     history: list[dict[str, str | float]]
-    horizon: int
-    freq: str
 
 
 router = APIRouter()
@@ -40,6 +47,17 @@ async def each_once(request: Request) -> None:
         seen.add(name)
 
 
+@router.get("/series", responses=REJECTIONS)
+async def series(model: Annotated[Stored, Depends(loaded)]) -> SeriesResponse:
+    """Return the names of the stored series, their step, how many steps are forecast by default,
+    and whether a sum over them means something.
+    """
+    grid = model.shape
+    return SeriesResponse(
+        series=[*model.stored], freq=grid.freq, horizon=grid.horizon, total=model.settings.total
+    )
+
+
 @router.get("/history", responses={**UNKNOWN, **REJECTIONS}, dependencies=[Depends(each_once)])
 async def history(
     model: Annotated[Stored, Depends(loaded)],
@@ -48,9 +66,8 @@ async def history(
 ) -> HistoryResponse:
     """Return the end of a stored series (by default the first), as `POST /forecast` takes it."""
     name = name_of(unique_id) if unique_id else next(iter(model.stored))
-    series, grid = model.stored.get(name), model.shape
-    if series is None:
+    found = model.stored.get(name)
+    if found is None:
         known = ", ".join(list(model.stored)[:5])
         raise HTTPException(404, f"There is no series {unique_id!r:.40}; there are {known}.")
-    rows = history_of(series, grid)[-steps:]
-    return HistoryResponse(history=rows, horizon=grid.horizon, freq=grid.freq)
+    return HistoryResponse(history=history_of(found, model.shape)[-steps:])

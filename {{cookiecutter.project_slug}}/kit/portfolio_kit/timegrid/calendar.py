@@ -63,6 +63,12 @@ class Calendar:
         days = [f"weekday {day}" for day in range(7)] if self._within_a_week() else []
         return [*waves, *days, *(["holiday"] if self.holidays else [])]
 
+    def inputs(self) -> list[str]:
+        """Return in words what the features tell."""
+        found = [f"time of {name}" for name in self._cycles(np.array([], "datetime64[s]"))]
+        found += ["weekday"] if self._within_a_week() else []
+        return [*found, *([f"public holidays of {self.holidays}"] if self.holidays else [])]
+
     def features(self, moments: np.ndarray) -> np.ndarray:
         """Return float32 (rows, features) of datetime64[s] moments (rows,)."""
         local = self.local(moments)

@@ -9,6 +9,7 @@ from ..errors import UserError
 MINUTE, HOUR, DAY = (np.timedelta64(seconds, "s") for seconds in (60, 3600, 86_400))
 YEAR = 365 * DAY
 UNITS = {"min": MINUTE, "h": HOUR, "D": DAY, "W": 7 * DAY}
+NOUNS = {"min": "minute", "h": "hour", "D": "day", "W": "week"}
 
 
 def parse_freq(freq: str) -> np.timedelta64:
@@ -34,3 +35,12 @@ def freq_of(step: np.timedelta64) -> str:
         if not rest:
             return freq if count == 1 else f"{count}{freq}"
     return f"{step / MINUTE * 60:g} s"
+
+
+def duration(steps: int, freq: str) -> str:
+    """Return in words how long steps take, such as 48 hours, or 48 steps of 30 minutes."""
+    length, number = parse_freq(freq), re.sub(r"\D", "", freq)
+    noun = NOUNS[freq.removeprefix(number)]
+    if length == UNITS[freq.removeprefix(number)]:
+        return f"{steps:,} {noun}{'s' * (steps != 1)}"
+    return f"{steps:,} step{'s' * (steps != 1)} of {int(number)} {noun}s"

@@ -36,6 +36,18 @@ class Grid(Record):
         """Return the calendar of the moments."""
         return Calendar(self.freq, self.zone, self.holidays, self.yearly)
 
+    def inputs(self) -> str:
+        """Return in words what a model sees of the series, and what the data did not allow."""
+        known = [
+            *self.calendar.inputs(),
+            *(f"past values of {name}" for name in self.past_columns),
+            *(f"{name}, known in advance" for name in self.future_columns),
+        ]
+        seen = f"Inputs apart from past values: {'; '.join(known) or 'none'}."
+        if self.yearly:
+            return seen
+        return f"{seen} The time of year is left out: the training block covers less than a year."
+
     def written(self, moment: np.datetime64) -> str:
         """Return a moment as text: in UTC if the zone is known, else as given; a day as a date."""
         if is_daily(self.freq) and not moment.astype(int) % DAY.astype(int):

@@ -148,9 +148,10 @@ def with_future(series: list[Series], ahead: list[FutureRow], h: int, grid: Grid
 
 def history_of(series: Series, grid: Grid) -> list[dict[str, str | float]]:
     """Return a series as the rows of a history: the inverse of `series_of`."""
+    named = {"unique_id": series.name} if series.name != ONLY_SERIES else {}
     rows: list[dict[str, str | float]] = []
     for row, y in enumerate(series.y):
-        rows.append({"ds": grid.written(series.start + row * grid.step), "y": float(y)})
+        rows.append({**named, "ds": grid.written(series.start + row * grid.step), "y": float(y)})
         rows[-1] |= zip(grid.past_columns, map(float, series.past[row]), strict=True)
         rows[-1] |= zip(grid.future_columns, map(float, series.future[row]), strict=True)
     return rows

@@ -1,11 +1,65 @@
 """What a report says of a forecaster: what was scored, and the lead over each baseline."""
 
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
+from pydantic import Field
+
+from .. import records
+from ..data_section import code
 from ..markdown import table
 from ..records import Interval, Record
+from .frequency import duration
+from .grid import Grid
 
 UNKNOWN = "too few origins to say"
+STEPS = 6  # of a request that shows how to ask
+
+
+class Dataset(records.Dataset):
+    """The manifest of `data/processed/`."""
+
+    starts: dict[str, str]  # of the validation and the test block
+    ends: list[str] = Field(default_factory=list)  # the first and the last moment
+    series: int
+    filled: int  # values
+    shape: Grid
+
+    def contents(self) -> dict[str, str]:
+        """Return the series and their columns, and what is known of these when."""
+        said, names = self.settings, self.shape
+        which = f", named by {code(said['id_column'])}" if said.get("id_column") else ""
+        column = f" of {code(said['target_column'])}" if "target_column" in said else ""
+        period = f", from {self._at(self.ends[0])} to {self._at(self.ends[1])}" if self.ends else ""
+        known = {
+            "known in advance": names.future_columns,
+            f"known {said.get('past_delay', 0)} steps later": names.past_columns,
+        }
+        columns = [f"{', '.join(map(code, some))} ({when})" for when, some in known.items() if some]
+        return {
+            "Series": f"{self.series:,}{which}{column}, in steps of {code(names.freq)}{period}",
+            "Covariates": "; ".join(columns) or "none",
+            "Filled": f"{self.filled:,} missing values (`data.gaps`)" if self.filled else "",
+        }
+
+    def how_split(self) -> str:
+        """Return where the blocks of time begin."""
+        valid, test = (self._at(self.starts[name]) for name in ("valid", "test"))
+        return (
+            f"by time, at the same moments for all series; validation begins at {valid}, the test "
+            f"at {test}"
+        )
+
+    def _at(self, moment: str) -> str:
+        return self.shape.written(np.datetime64(moment).astype("datetime64[s]"))
+
+
+def request(model: Any) -> dict[str, Any]:
+    """Return the body of a request: some steps of the only or the first stored series."""
+    first, *others = model.widths_by_series
+    which = {"unique_id": first} if others else {}
+    return {**which, "h": min(model.shape.horizon, STEPS), "level": [80]}
 
 
 class Rolling(Record):
@@ -13,12 +67,12 @@ class Rolling(Record):
 
     n_windows: int
     step_size: int
-    horizon: int
 
-    def words(self, series: int) -> str:
+    def words(self, series: int, grid: Grid) -> str:
         """Return what was scored, in words."""
         of = f" of {series:,} series" if series > 1 else ""
-        return f"{self.n_windows:,} held-out forecasts{of}, {self.horizon} steps each"
+        length = duration(grid.horizon, grid.freq)
+        return f"{self.n_windows:,} held-out forecasts{of}, {length} each"
 
 
 class Comparison(Record):

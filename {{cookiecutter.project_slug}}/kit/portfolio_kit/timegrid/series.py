@@ -67,6 +67,13 @@ class Question:
         return -(-self.h // self.horizon)
 
 
+def correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the correlation of two stretches, or 0 if one of them is constant."""
+    if len(one) != len(other) or not (one.std() and other.std()):
+        return 0.0
+    return float(np.corrcoef(one, other)[0, 1])
+
+
 def read_csv(path: Path, grid: Grid) -> Iterator[Series]:
     """Yield the series of a file with the columns unique_id, ds, y and covariates, in order."""
     with path.open(encoding="utf-8", newline="") as file:

@@ -6,7 +6,7 @@ from .. import markdown
 from ..records import Record
 
 OURS = "this model"
-MOST = 12  # rows of a table of series
+MOST_SERIES, MOST_LEADS = 10, 24  # rows of a table
 
 # What a metric sums above and below its fraction, by model; both are (windows, horizon).
 Sums = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -56,22 +56,22 @@ def errors(
     return found
 
 
-def table(kind: str, parts: dict[str, Slice], metric: str, rival: str) -> str:
+def table(kind: str, parts: dict[str, Slice], metric: str, rival: str, link: str) -> str:
     """Return errors and coverage of the slices of a kind in Markdown, next to a rival's errors.
 
-    Of many series it shows those with the largest errors.
+    Of many series it shows those with the largest errors, and of many lead times some; `link` leads
+    to the file that has all.
     """
-    shown, note, unit = list(parts.items()), "", ""
-    if kind == "series":
-        unit = "|MAE in its unit"
-        if len(parts) > MOST:
-            shown.sort(key=lambda pair: pair[1].error[OURS] or 0.0, reverse=True)
-            note = (
-                f"\n\nThese {MOST} of {len(parts):,} series have the largest errors; "
-                "`reports/metrics.json` has all."
-            )
+    shown, note, unit = list(parts.items()), "", "|MAE in its unit" if kind == "series" else ""
+    if kind == "series" and len(parts) > MOST_SERIES:
+        shown.sort(key=lambda pair: pair[1].error[OURS] or 0.0, reverse=True)
+        shown = shown[:MOST_SERIES]
+        note = f"These {len(shown)} of {len(parts):,} series have the largest errors"
+    elif kind == "lead" and len(parts) > MOST_LEADS:
+        shown = [shown[at] for at in np.linspace(0, len(parts) - 1, MOST_LEADS // 2).astype(int)]
+        note = f"These are {len(shown)} of {len(parts):,} lead times"
     rows = []
-    for name, part in shown[:MOST] if note else shown:
+    for name, part in shown:
         both = (part.error[model] for model in (OURS, rival))
         cells = ["–" if error is None else f"{error:.2f}" for error in both]
         cells += [f"{part.mae:.4g}"] if unit else []
@@ -79,4 +79,5 @@ def table(kind: str, parts: dict[str, Slice], metric: str, rival: str) -> str:
             (name, f"{part.rows:,}", *cells, f"{part.coverage_80:.1%}", f"{part.coverage_95:.1%}")
         )
     columns = f"{kind}|values|{metric.upper()}|{rival}{unit}|80% covers|95% covers"
-    return markdown.table(columns, rows) + note
+    all_ = f"\n\n{note}; [`reports/metrics.json`]({link}) has all." if note else ""
+    return markdown.table(columns, rows) + all_

@@ -227,7 +227,7 @@ def test_numbers_that_are_not_finite_are_rejected(number, client):
         None,
         "hires",
         {"h": 0},
-        {"h": 481},
+        {"h": 1001},
         {"h": 1.5},
         {"h": True},
         {"level": [50]},
@@ -268,10 +268,18 @@ def test_a_body_that_is_too_large_gets_a_413(client):
 def test_the_stored_history_is_shown(client, predictor):
     body = client.get("/history?steps=3").json()
     shape = predictor.shape
-    assert (body["horizon"], body["freq"]) == (shape.horizon, shape.freq)
     assert len(body["history"]) == 3
     assert set(body["history"][0]) == {"ds", "y", *shape.past_columns, *shape.future_columns}
     assert client.get("/history?unique_id=nowhere").status_code == 404
+
+
+@pytest.mark.parametrize("total", [True, False])
+def test_the_stored_series_are_listed(total, client, predictor, monkeypatch):
+    model = client.app.state.predictor
+    monkeypatch.setattr(model, "settings", model.settings.model_copy(update={"total": total}))
+    body = client.get("/series").json()
+    assert (body["series"], body["total"]) == (list(predictor.stored), total)
+    assert (body["horizon"], body["freq"]) == (predictor.shape.horizon, predictor.shape.freq)
 
 
 @pytest.mark.parametrize(
@@ -284,23 +292,32 @@ def test_the_stored_history_is_shown(client, predictor):
     ],
 )
 def test_forecasts_are_counted(series, more, client, history):
-    def count():
-        lines = client.get("/metrics").text.splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith(series))
-
-    before = count()
+    before = counted(client, series)
     client.post("/forecast", json={"history": history})
-    assert count() == before + more
+    assert counted(client, series) == before + more
 
 
-def test_the_age_of_the_stored_history_is_a_metric(client, history):
+def counted(client, series):
+    lines = client.get("/metrics").text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(series))
+
+
+def test_forecasts_beyond_the_horizon_are_counted(client, predictor):
+    before = counted(client, "forecasts_beyond_horizon_total")
+    for more in (0, 1, 0):
+        client.post("/forecast", json={"h": predictor.shape.horizon + more})
+    assert counted(client, "forecasts_beyond_horizon_total") == before + 1
+
+
+def test_the_end_of_forecasts_from_the_stored_history_is_a_metric(client, predictor, history):
     [line] = [
         line
         for line in client.get("/metrics").text.splitlines()
-        if line.startswith("stored_history_end_timestamp_seconds ")
+        if line.startswith("stored_forecast_end_timestamp_seconds ")
     ]
     last = datetime.fromisoformat(history[-1]["ds"]).replace(tzinfo=UTC)
-    assert float(line.split()[1]) == last.timestamp()
+    end = last + predictor.shape.horizon * HOUR
+    assert float(line.split()[1]) == end.timestamp()
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "history.csv"])

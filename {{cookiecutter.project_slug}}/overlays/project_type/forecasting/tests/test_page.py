@@ -1,6 +1,7 @@
 """The page in a real browser: what it draws, says and rejects, by mouse, keyboard and phone."""
 
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -9,7 +10,7 @@ from playwright.sync_api import expect
 MARKUP = "<img src=x onerror=alert(1)><b>bold</b>"
 WCAG = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
-TWO_WEEKS = 14 * 24  # steps of an hour
+HORIZONS = 7  # of history, but at least 50 steps
 
 
 def drawn(page):
@@ -31,7 +32,17 @@ def ask(page, history="", steps=None):
 
 
 def stored(page):
-    return page.request.get("/history").json()
+    return {name: found for path in ("history", "series") for name, found in get(page, path)}
+
+
+def get(page, path):
+    return page.request.get(f"/{path}").json().items()
+
+
+def choose(page, name):
+    """Choose a series, as the list does and as somebody who types its name."""
+    page.get_by_label("Series").fill(name)
+    page.get_by_label("Series").press("Enter")
 
 
 def forecast(page, **body):
@@ -86,19 +97,19 @@ def test_it_waits_for_a_model_that_still_loads(open_page):
     page = open_page()
     drawn(page)
     loading = {"status": 503, "headers": {"Retry-After": "1"}, "json": {"detail": "loading"}}
-    for path in ("**/model", "**/history"):
+    for path in ("**/model", "**/series", "**/history?*"):
         page.route(path, lambda route: route.fulfill(**loading), times=1)
     page.reload()
     expect(page.get_by_text("still loading")).to_be_visible()
     drawn(page)
 
 
-def test_it_draws_two_weeks_and_the_forecast_at_once(open_page):
+def test_it_draws_seven_horizons_and_the_forecast_at_once(open_page):
     page = open_page()
     chart = drawn(page)
     expected, history = forecast(page), stored(page)
     assert len(expected) == history["horizon"]
-    assert points(chart.locator("path.actual")) == min(TWO_WEEKS, len(history["history"]))
+    assert points(chart.locator("path.actual")) == max(HORIZONS * history["horizon"], 50)
     # The fan opens at the last point of the history.
     assert points(chart.locator("path.median")) == len(expected) + 1
     assert points(chart.locator("path.inner")) == 2 * (len(expected) + 1)
@@ -171,14 +182,15 @@ def test_the_stored_history_pasted_gives_the_same_forecast(open_page):
         expect_table(page, forecast(page))
 
 
-def test_the_stored_history_filled_in_gives_the_same_forecast(open_page):
+def test_the_stored_history_is_filled_in_and_its_text_gives_the_same_forecast(open_page):
     page = open_page()
     drawn(page)
-    page.get_by_role("button", name="Fill in").click()
     box = page.get_by_label("Paste a history")
     expect(box).to_have_value(re.compile("^ds,y"))
     history = stored(page)["history"]
-    sent = ask(page, box.input_value())
+    assert "history" not in ask(page, box.input_value())  # the service has it
+    expect_table(page, forecast(page))
+    sent = ask(page, box.input_value() + " ")
     assert [row["ds"] for row in sent["history"]] == [row["ds"] for row in history]
     assert [row["y"] for row in sent["history"]] == pytest.approx([row["y"] for row in history])
     drawn(page)
@@ -193,6 +205,30 @@ def test_another_history_gives_another_forecast(open_page):
     expected = forecast(page, history=higher)
     assert expected != forecast(page)
     expect_table(page, expected)
+
+
+def test_the_stored_history_is_filled_in_again(open_page):
+    page = open_page()
+    drawn(page)
+    box = page.get_by_label("Paste a history")
+    filled = box.input_value()
+    ask(page, csv([{**row, "y": 7} for row in stored(page)["history"]]))
+    with page.expect_response("**/forecast"):
+        page.get_by_role("button", name="Fill in").click()
+    expect(box).to_have_value(filled)
+    expect_table(page, forecast(page))
+
+
+@pytest.mark.parametrize("total", [True, False])
+def test_the_sum_is_shown_only_where_it_means_something(total, open_page):
+    page = open_page()
+    drawn(page)
+    answer = {**page.request.get("/series").json(), "total": total}
+    page.route("**/series", lambda route: route.fulfill(json=answer))
+    page.reload()
+    drawn(page)
+    expect(page.locator("#answer")).to_contain_text("on average")
+    expect(page.locator("#answer").get_by_text("in total")).to_have_count(int(total))
 
 
 def test_quotes_and_decimal_commas_are_read(open_page):
@@ -263,30 +299,78 @@ def test_one_of_several_series_is_drawn(open_page):
     ask(page, csv(both))
     expected = forecast(page, history=both)
     for name in names:
-        page.get_by_label("Series").select_option(name)
+        choose(page, name)
         expect(page.locator("#answer")).to_contain_text(f"of {name}")
         expect_table(page, [row for row in expected if row["unique_id"] == name])
 
 
-def test_a_stored_series_is_drawn_after_its_own_history(open_page):
-    page = open_page()
-    drawn(page)  # the first answer comes from the real service
-    answer = page.request.post("/forecast", data={}).json()
-    names = ["north & east", "south"]
-    answer["forecast"] = [
-        {**row, "unique_id": name} for name in names for row in answer["forecast"]
-    ]
-    page.route("**/forecast", lambda route: route.fulfill(json=answer))
-    history = stored(page)
-    own = {**history, "history": [{**row, "y": 7} for row in history["history"]]}
-    page.route("**/history?unique_id=north%20%26%20east", lambda route: route.fulfill(json=history))
-    page.route("**/history?unique_id=south", lambda route: route.fulfill(json=own))
-    ask(page)
-    page.get_by_label("Series").select_option("south")
-    expect(page.locator("#answer")).to_contain_text("of south")
+@pytest.fixture
+def open_many(open_page):
+    """Open the page of a service that stores 400 series, the nth of which ends with its number."""
+
+    def open_many(names, **options):
+        page = open_page(**options)
+        drawn(page)  # the first answers come from the real service
+        answer = page.request.post("/forecast", data={}).json()
+        known = stored(page)
+
+        def history(route):
+            name = parse_qs(urlsplit(route.request.url).query)["unique_id"][0]
+            rows = [{"unique_id": name, **row, "y": names.index(name)} for row in known["history"]]
+            route.fulfill(json={"history": rows})
+
+        def forecast(route):
+            name = route.request.post_data_json["unique_id"]
+            rows = [{**row, "unique_id": name} for row in answer["forecast"]]
+            route.fulfill(json={**answer, "forecast": rows})
+
+        grid = {**page.request.get("/series").json(), "series": names}
+        page.route("**/series", lambda route: route.fulfill(json=grid))
+        page.route("**/history?*", history)
+        page.route("**/forecast", forecast)
+        page.reload()
+        drawn(page)
+        return page
+
+    return open_many
+
+
+NAMES = ["north & east", 'the "Quay", 1', *(f"dock {number}" for number in range(398))]
+
+
+@pytest.mark.parametrize("name", [NAMES[1], NAMES[399]])
+def test_the_chosen_one_of_400_series_is_filled_in_and_drawn_after_its_history(name, open_many):
+    page = open_many(NAMES)
+    expect(page.locator("#answer")).to_contain_text(f"of {NAMES[0]}")
+    expect(page.locator("#names option")).to_have_count(400)
+    with page.expect_request("**/forecast") as request:
+        choose(page, name)
+    assert request.value.post_data_json["unique_id"] == name
+    expect(page.locator("#answer")).to_contain_text(f"of {name}")
+    first = page.get_by_label("Paste a history").input_value().splitlines()[1]
+    quoted = '"the ""Quay"", 1"' if '"' in name else name
+    assert first.startswith(f"{quoted},")
     drawn(page).focus()
     page.keyboard.press("Home")
-    assert read(page, "actual") == [7]
+    assert read(page, "actual") == [NAMES.index(name)]
+
+
+def test_a_part_of_a_name_finds_the_series(open_many):
+    page = open_many(NAMES)
+    choose(page, "QUAY")
+    expect(page.locator("#answer")).to_contain_text('of the "Quay", 1')
+    page.get_by_label("Series").click()
+    expect(page.get_by_label("Series")).to_have_value("")  # the list has all names
+    choose(page, "harbour")
+    assert page.get_by_label("Series").evaluate("input => input.validationMessage")
+    drawn(page).focus()
+    expect(page.get_by_label("Series")).to_have_value('the "Quay", 1')
+
+
+def test_a_single_series_is_not_offered_as_a_choice(open_page):
+    page = open_page()
+    drawn(page)
+    expect(page.get_by_label("Series")).to_be_hidden()
 
 
 @pytest.mark.parametrize("form", ["2024-05-{:02}", "2024-05-{:02}T00:00:00Z"])
@@ -361,7 +445,7 @@ def test_it_fits_a_phone(open_page):
     chart = page.get_by_role("slider")
     assert chart.locator("svg").bounding_box()["width"] == chart.bounding_box()["width"]
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["viewport"]["width"]
-    for target in page.locator("button, textarea, input, summary, a").all():
+    for target in page.locator("button, textarea, #steps, summary, a").all():
         assert target.bounding_box()["height"] >= 44
     page.get_by_label("Paste a history").fill("w" * 3000)
     page.keyboard.press("Control+Enter")

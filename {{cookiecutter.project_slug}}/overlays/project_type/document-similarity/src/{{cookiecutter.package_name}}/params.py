@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from portfolio_kit.config import MOST, Fraction, Place, Rate, Section, Settings, Share, Threads
-from portfolio_kit.retrieval.settings import Index, Language, Serving
+from portfolio_kit.retrieval.settings import ADOPTING, Index, Language, Serving
 
 
 class Data(Section):
@@ -47,6 +47,7 @@ class Train(Section):
 
 
 class Params(Settings):
+    adopting = ADOPTING
     data: Data
     model: Model
     train: Train

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from portfolio_kit import config
 from portfolio_kit.config import MOST, Fraction, Place, Rate, Section, Settings, Share, Threads
+from portfolio_kit.timegrid.serving import Serving
+from portfolio_kit.timegrid.settings import ADOPTING
 
 MAX_STEPS = 1_000_000  # a year has 525,600 minutes
 Columns = Annotated[list[str], Field(default_factory=list)]
@@ -63,9 +65,11 @@ class Evaluate(config.Evaluate):
 
 
 class Params(Settings):
+    adopting = ADOPTING
     data: Data
     horizon: Annotated[int, Field(ge=1, le=1_000)]
     season_lengths: Annotated[list[Season], Field(min_length=1, max_length=4)]
     model: Model
     train: Train
     evaluate: Evaluate
+    serve: Serving

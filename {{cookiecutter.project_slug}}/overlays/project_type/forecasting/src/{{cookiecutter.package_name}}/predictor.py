@@ -7,15 +7,15 @@ import numpy as np
 from prometheus_client import Gauge
 
 from portfolio_kit import records
-from portfolio_kit.config import Serve
 from portfolio_kit.errors import UserError
 from portfolio_kit.serving.model import OnnxModel
 from portfolio_kit.timegrid.origins import Origins
 from portfolio_kit.timegrid.series import Question, read_csv
+from portfolio_kit.timegrid.serving import Serving
 
 from .features import LEVELS, MEDIAN, Shape, Windows
 
-STORED = Gauge("stored_history_end_timestamp_seconds", "The last moment that is stored")
+STORED = Gauge("stored_forecast_end_timestamp_seconds", "The end of forecasts without a history")
 BATCH_SIZE = 256
 NAMES = ("y_hat", "lo_80", "hi_80", "lo_95", "hi_95")  # in the order of an answer
 
@@ -38,12 +38,12 @@ class Predictor(OnnxModel[Manifest]):
     manifest_type = Manifest
     max_cost = 64  # windows
 
-    def __init__(self, folder: Path, manifest: Manifest, settings: Serve) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, settings: Serving) -> None:
         super().__init__(folder, manifest, settings)
         self.shape = shape = manifest.shape
         self.stored = {one.name: one for one in read_csv(folder / "history.csv", shape)}
         last = max(one.start + (len(one.y) - 1) * shape.step for one in self.stored.values())
-        STORED.set(last.astype(int))
+        STORED.set((last + shape.horizon * shape.step).astype(int))
 
     def warm_up(self) -> None:
         """Answer once."""

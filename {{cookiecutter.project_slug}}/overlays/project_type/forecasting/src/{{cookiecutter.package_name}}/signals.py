@@ -3,7 +3,7 @@
 import numpy as np
 
 from portfolio_kit.project import Observation
-from portfolio_kit.timegrid.series import Question
+from portfolio_kit.timegrid.series import Question, correlation
 
 from .predictor import Predictor, rows_of
 
@@ -45,10 +45,3 @@ class Signals:
                 "width": round(float((high - low).mean()) / unit, 4),
             },
         )
-
-
-def correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the correlation of two stretches, or 0 if one of them is constant."""
-    if len(one) != len(other) or not (one.std() and other.std()):
-        return 0.0
-    return float(np.corrcoef(one, other)[0, 1])

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from portfolio_kit.config import Fraction, Place, Rate, Section, Serve, Settings, Share, Threads
-from portfolio_kit.labels import Names
+from portfolio_kit.labels import ADOPTING, Names
 
 
 class Data(Section):
@@ -52,6 +52,7 @@ class Serving(Serve):
 
 
 class Params(Settings):
+    adopting = ADOPTING
     data: Data
     model: Model
     train: Train

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from portfolio_kit import artifacts, records, sources
+from portfolio_kit import artifacts, sources
 from portfolio_kit.artifacts import PROCESSED, RAW
-from portfolio_kit.retrieval import archives, beir, corpus
+from portfolio_kit.retrieval import archives, beir, corpus, records
 from portfolio_kit.retrieval.documents import Documents
 from portfolio_kit.retrieval.faults import Faults
 
@@ -22,9 +22,6 @@ WORKSHOP = Path(".cache") / CORPUS
 class Dataset(records.Dataset):
     """The manifest of `data/processed/`; its rows are queries."""
 
-    documents: int
-    near_duplicate_documents: int  # kept, since judgements name them
-
 
 def prepare(params: Params) -> None:
     """Fetch, validate, split and write `data/processed/`, the manifest last."""
@@ -36,12 +33,13 @@ def prepare(params: Params) -> None:
         empty = corpus.store(WORKSHOP, enumerate(bundle.documents, start=1), faults)
         stored = Documents(WORKSHOP)
         splits, dropped = hold_out(bundle.judged, data, params.seed), bundle.dropped
+        judgements: dict[str, str] = {}
     else:
         path, sha256 = archives.fetch(data.source, data.sha256, RAW)
         faults = Faults(f"data.source: {beir.CORPUS}")
         empty = corpus.store(WORKSHOP, beir.documents(path, faults), faults)
         stored = Documents(WORKSHOP)
-        splits, dropped = read_splits(path, stored, empty, data, params.seed)
+        splits, dropped, judgements = read_splits(path, stored, empty, data, params.seed)
     if data.sha256 is None:
         print(f"data.source is not pinned; {data.source} has sha256 {sha256}")
     dropped["empty_documents"] = len(empty)
@@ -54,14 +52,16 @@ def prepare(params: Params) -> None:
         table = part[COLUMNS].reset_index(drop=True)
         artifacts.write_atomic(PROCESSED / f"{name}.parquet", table.to_parquet)
     artifacts.write_atomic(PROCESSED / CORPUS, lambda partial: os.replace(WORKSHOP, partial))
-    dataset = Dataset(
-        source=data.source,
+    asked = splits["train"][["query", "document_id"]].itertuples(index=False, name=None)
+    dataset = Dataset.of(
+        params,
+        texts=asked if len(splits["train"]) else stored.titles(),
         sha256=sha256,
-        seed=params.seed,
         rows={name: part["query_id"].nunique() for name, part in splits.items()},
         dropped=dropped,
         documents=len(stored),
         near_duplicate_documents=alike,
+        judgements=judgements,
     )
     artifacts.write_manifest(PROCESSED, [CORPUS, *(f"{name}.parquet" for name in SPLITS)], dataset)
     counts = ", ".join(f"{count:,} {name}" for name, count in dataset.rows.items())

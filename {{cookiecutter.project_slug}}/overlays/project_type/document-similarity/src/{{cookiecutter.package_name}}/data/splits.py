@@ -23,8 +23,8 @@ Splits = dict[str, pd.DataFrame]
 
 def read_splits(
     folder: Path, stored: Documents, empty: list[str], data: Data, seed: int
-) -> tuple[Splits, dict[str, int]]:
-    """Return the splits of a BEIR folder, and how many judgements of `empty` documents it had.
+) -> tuple[Splits, dict[str, int], dict[str, str]]:
+    """Return a BEIR folder's splits, its number of judgements of `empty` documents, and its files.
 
     A missing test or dev file is held out of train. Says in one line which files were used. Raises
     `UserError` if there are judgements, but none that a ranking could be measured by.
@@ -51,7 +51,7 @@ def read_splits(
         splits["train"], splits["valid"] = split_off(train, data.valid_fraction, seed)
     held_out = f"; {' and '.join(missing)} held out of train" if missing else ""
     print(f"judgements: {used or 'none'}{held_out}")
-    return splits, {"judgements_of_empty_documents": judged.of_empty_documents}
+    return splits, {"judgements_of_empty_documents": judged.of_empty_documents}, judged.files
 
 
 def without_answerless(judged: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -141,5 +141,6 @@ REPORTING = Reporting(
     },
     highlights=highlights,
     model_card=model_card,
+    request=lambda texts, model: {"path": "/search", "body": {"query": texts[0], "k": 3}},
     more=", and [`reports/errors.md`](reports/errors.md) shows where searches fail",
 )

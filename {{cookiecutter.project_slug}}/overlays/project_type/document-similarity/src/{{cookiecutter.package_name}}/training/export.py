@@ -53,6 +53,7 @@ def export(
         train_seconds=round(checkpoint.seconds, 1),
         peak_memory_mb=0.0,
         tracking_run=checkpoint.run_id,
+        examples=data.examples,
         documents=len(documents),
         max_tokens=params.model.max_tokens,
         overlap_tokens=params.model.overlap_tokens,

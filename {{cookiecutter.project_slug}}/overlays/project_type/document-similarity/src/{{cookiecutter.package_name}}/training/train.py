@@ -100,7 +100,7 @@ def fit(
     with Progress(checkpoint, model, optimizer, steps, settings.checkpoint_steps) as progress:
         while checkpoint.step < steps:
             epoch, done = divmod(checkpoint.step, steps_per_epoch)
-            if checkpoint.is_stale(epoch, settings.patience):
+            if checkpoint.is_stale(epoch, settings.patience, settings.epochs):
                 print(f"no better for {settings.patience} epochs: stopping early")
                 break
             model.train()

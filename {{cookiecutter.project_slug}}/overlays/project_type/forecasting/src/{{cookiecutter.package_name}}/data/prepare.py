@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from portfolio_kit import artifacts, records, tables
+from portfolio_kit import artifacts, tables
 from portfolio_kit.artifacts import PROCESSED
 from portfolio_kit.errors import UserError
-from portfolio_kit.timegrid import checks, table
+from portfolio_kit.timegrid import checks, results, table
 from portfolio_kit.timegrid.calendar import check_calendar
 from portfolio_kit.timegrid.frequency import YEAR, parse_freq
 from portfolio_kit.timegrid.series import Series
@@ -22,12 +22,9 @@ BLOCKS = ("train", "valid", "test")
 HISTORY = "history.csv"
 
 
-class Dataset(records.Dataset):
+class Dataset(results.Dataset):
     """The manifest of `data/processed/`."""
 
-    starts: dict[str, str]  # of the validation and the test block
-    series: int
-    filled: int  # values
     shape: Shape
 
     @property
@@ -63,13 +60,13 @@ def prepare(params: Params) -> None:
     latest = rows.groupby("unique_id", sort=False).tail(shape.history)
     latest = latest.drop(columns=["line", "observed"])
     artifacts.write_atomic(PROCESSED / HISTORY, partial(latest.to_csv, index=False))
-    dataset = Dataset(
-        source=data.source,
+    dataset = Dataset.of(
+        params,
         sha256=sha256,
-        seed=params.seed,
         rows={name: len(block) for name, block in blocks.items()},
         dropped={"before_first_or_after_last_value": outside} if outside else {},
         starts={"valid": str(starts[0]), "test": str(starts[1])},
+        ends=[str(rows["ds"].min().asm8), str(rows["ds"].max().asm8)],
         series=rows["unique_id"].nunique(),
         filled=filled,
         shape=shape,
@@ -78,6 +75,7 @@ def prepare(params: Params) -> None:
     artifacts.write_manifest(PROCESSED, names, dataset)
     counts = ", ".join(f"{count:,} {name}" for name, count in dataset.rows.items())
     print(f"{PROCESSED}: {counts}; {dataset.series} series; {filled:,} values filled")
+    print(shape.inputs())
     if outside:
         print(f"note: {outside:,} rows before a series' first value or after its last; dropped")
 

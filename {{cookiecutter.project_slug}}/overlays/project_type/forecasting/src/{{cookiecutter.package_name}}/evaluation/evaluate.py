@@ -15,7 +15,7 @@ from . import figures, slices
 from .baselines import forecast_with_baselines
 from .comparison import compare
 from .held_out import cut
-from .metrics import Metrics
+from .metrics import CALENDAR, Metrics
 
 
 def evaluate(params: Params) -> None:
@@ -42,7 +42,9 @@ def evaluate(params: Params) -> None:
         foreknowledge=foreknowledge,
         slices=slices.errors(metric, test, quantiles, rivals, model.shape),
         scales=test.scales,
-        windows=Rolling(n_windows=len(test.y), step_size=step_size, horizon=model.shape.horizon),
+        windows=Rolling(n_windows=len(test.y), step_size=step_size),
+        shape=model.shape,
+        not_drawn=[] if model.shape.calendar.groups(test.moments) else [CALENDAR],
     )
     figures.draw(metrics, test, quantiles, params.data.target_column)
     write_metrics(metrics)

@@ -2,14 +2,17 @@
 
 from portfolio_kit import Reporting, records
 from portfolio_kit.records import Record
-from portfolio_kit.timegrid import slices
+from portfolio_kit.timegrid import results, slices
+from portfolio_kit.timegrid.frequency import duration
 from portfolio_kit.timegrid.results import Comparison, Rolling, against
 from portfolio_kit.timegrid.slices import Slice
 
 from ..data.prepare import Dataset
+from ..features import Shape
 from ..predictor import Manifest
 
 SCORES = {"wape": "WAPE {:.3f}%", "mase": "MASE {:.3f}", "mae": "MAE {:.3f}"}  # that may decide
+CALENDAR = "slices.png"  # not drawn if the calendar tells no moments apart
 
 
 class Foreknowledge(Record):
@@ -27,6 +30,7 @@ class Metrics(records.Metrics):
     slices: dict[str, dict[str, Slice]]  # by kind
     scales: dict[str, float]  # by series: the error of the seasonal naive forecast in training
     windows: Rolling
+    shape: Shape
 
     @property
     def metric(self) -> str:
@@ -41,9 +45,9 @@ class Metrics(records.Metrics):
         return self.versus_best_baseline.baseline
 
 
-def by(kind: str, metrics: Metrics) -> str:
-    """Return the table of the slices of a kind."""
-    return slices.table(kind, metrics.slices[kind], metrics.metric, metrics.best)
+def by(kind: str, metrics: Metrics, link: str) -> str:
+    """Return the table of the slices of a kind; `link` leads to metrics.json."""
+    return slices.table(kind, metrics.slices[kind], metrics.metric, metrics.best, link)
 
 
 def highlights(metrics: Metrics) -> str:
@@ -52,7 +56,7 @@ def highlights(metrics: Metrics) -> str:
     text = (
         f"The forecasts start {metrics.windows.step_size} steps apart, and the model was not "
         f"refitted between them. The 80% interval covers {model['coverage_80']:.1%} of the values "
-        f"and the 95% interval {model['coverage_95']:.1%}."
+        f"and the 95% interval {model['coverage_95']:.1%}. {metrics.shape.inputs()}"
     )
     if known is not None:
         text += (
@@ -61,7 +65,7 @@ def highlights(metrics: Metrics) -> str:
             f"{known.past_only:.2f} to {known.perfect:.2f}."
         )
     if "series" in metrics.slices:
-        text += f"\n\n{by('series', metrics)}"
+        text += f"\n\n{by('series', metrics, 'reports/metrics.json')}"
     return text
 
 
@@ -69,16 +73,16 @@ def model_card(metrics: Metrics, model: Manifest) -> list[str]:
     """Return what the model card says beyond the comparison: each baseline, slices, training."""
     leads = against(metrics.versus, metrics.metric)
     sections = [f"### Against each baseline\n\n{leads}"]
-    sections += [f"### By {kind}\n\n{by(kind, metrics)}" for kind in metrics.slices]
+    sections += [f"### By {kind}\n\n{by(kind, metrics, 'metrics.json')}" for kind in metrics.slices]
     shape = model.shape
     scores = ", ".join(f"{name.replace('_', ' ')} {v}" for name, v in model.validation.items())
     sections.append(
-        f"## Training\n\nHorizon {shape.horizon} steps of {shape.freq}, seasons of "
+        f"## Training\n\nHorizon {duration(shape.horizon, shape.freq)}, seasons of "
         f"{', '.join(map(str, shape.season_lengths))} steps, {model.windows['train']:,} windows. "
-        f"Kept: the epoch with the lowest validation loss ({scores}). Each series' intervals were "
-        "widened or narrowed on the validation block (conformalised quantile regression); over all "
-        f"series, those of 80% to {model.widths[0]:.3f} and those of 95% to "
-        f"{model.widths[1]:.3f} times the network's."
+        f"{shape.inputs()} Kept: the epoch with the lowest validation loss ({scores}). Intervals "
+        "widen with the volatility of a window, times a factor by series from the validation block "
+        f"(conformalised quantile regression): {model.widths[0]:.3f} for 80% and "
+        f"{model.widths[1]:.3f} for 95% over all series."
     )
     return sections
 
@@ -91,13 +95,14 @@ REPORTING = Reporting(
     score=SCORES,
     captions={
         "comparison.png": "The error against the baselines (lower is better), with 95% interval",
-        "fans.png": "Forecasts of the best, the median and the worst week of the test block",
+        "fans.png": "Forecasts of the best, the median and the worst part of the test block",
         "lead_time.png": "How the error grows with lead time, compared with the baselines",
         "coverage.png": "The share of values inside the intervals at each lead time",
-        "slices.png": "The error by hour, weekday and holiday",
+        CALENDAR: "The error by the calendar, compared with the best baseline",
     },
     highlights=highlights,
     model_card=model_card,
-    scored=lambda metrics: metrics.windows.words(len(metrics.scales)),
-    more=": each baseline, series, lead time, hour, weekday and holiday",
+    request=lambda _, model: {"path": "/forecast", "body": results.request(model)},
+    scored=lambda metrics: metrics.windows.words(len(metrics.scales), metrics.shape),
+    more=": each baseline and part of the test block",
 )

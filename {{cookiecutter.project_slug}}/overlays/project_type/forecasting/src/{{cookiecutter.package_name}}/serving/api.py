@@ -15,8 +15,9 @@ from portfolio_kit.timegrid.series import Question
 from ..predictor import Predictor, rows_of
 
 FORECASTS = Counter("forecasts", "Series forecast, by where their history came from", ["history"])
-STEPS = Histogram("forecast_steps", "Steps asked for", buckets=(1, 12, 24, 48, 96, 168, 336, 480))
-MAX_STEPS = 480
+STEPS = Histogram("forecast_steps", "Steps asked for", buckets=(1, 3, 10, 30, 100, 300, 1000))
+BEYOND = Counter("forecasts_beyond_horizon", "Requests for more steps than the model's horizon")
+MAX_STEPS = 1_000  # the longest horizon
 
 Model = Annotated[Predictor, Depends(loaded)]
 
@@ -73,6 +74,7 @@ async def forecast(
     keep(questions, answers)
     FORECASTS.labels("stored" if body.history is None else "given").inc(len(questions))
     STEPS.observe(h)
+    BEYOND.inc(int(h > shape.horizon))
     wanted = ["ds", "y_hat", *(f"{end}_{level}" for level in body.level for end in ("lo", "hi"))]
     steps: list[Any] = [
         {"unique_id": question.series.name, **{name: row[name] for name in wanted}}

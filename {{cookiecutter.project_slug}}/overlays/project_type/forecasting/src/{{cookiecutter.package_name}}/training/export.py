@@ -13,7 +13,7 @@ from portfolio_kit import artifacts, onnx_export, tracking
 from portfolio_kit.checkpoint import Checkpoint
 from portfolio_kit.errors import UserError
 from portfolio_kit.monitoring import reference
-from portfolio_kit.timegrid.conformal import fit_widths
+from portfolio_kit.timegrid.conformal import fit_widths, volatility
 from portfolio_kit.timegrid.origins import Origins
 
 from ..data.prepare import HISTORY, Dataset
@@ -69,10 +69,10 @@ def calibrate(
     model: Forecaster, windows: Windows, valid: Origins
 ) -> tuple[list[float], dict[str, list[float]]]:
     """Return what widens the intervals to cover on `valid`: of all series, and of each one."""
-    model.eval()
-    parts = []
+    served, parts = Served(model.eval(), nonnegative=False), []
     for batch in valid.batches():
-        quantiles, unit = model(*map(torch.from_numpy, windows.inputs(*batch)))
+        history, steps = map(torch.from_numpy, windows.inputs(*batch))
+        quantiles, unit = served.widened(history, steps, torch.ones(len(history), 2))
         y, observed = windows.targets(*batch)
         normalised = model.normalise(torch.from_numpy(y), unit)
         parts.append((normalised.numpy(), observed, quantiles.numpy()))
@@ -98,7 +98,20 @@ class Served(nn.Module):
 
         widths (windows, 2) say how much wider to make the 80% and the 95% interval.
         """
-        quantiles, unit = self.forecaster(history, steps)
+        ordered, unit = self.widened(history, steps, widths)
+        whole = self.forecaster.denormalise(ordered, unit)
+        if not self.nonnegative:
+            return whole
+        floor = torch.where(history.amin(dim=1) < 0, -torch.inf, 0.0)
+        return torch.maximum(whole, floor[:, None, None].to(whole.dtype))
+
+    def widened(
+        self, history: torch.Tensor, steps: torch.Tensor, widths: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return normalised quantiles with these widths, times the volatility, and the unit."""
+        model = self.forecaster
+        quantiles, unit = model(history, steps)
+        widths = widths * volatility(model.normalise(history, unit), model.season, model.longest)
         middle = quantiles[:, :, 2]
         inner, outer = (
             middle[:, :, None] + widths[:, level, None, None] * (quantiles - middle[:, :, None])
@@ -107,12 +120,7 @@ class Served(nn.Module):
         low, high = inner[:, :, 1], inner[:, :, 3]
         # Narrowed, the outer interval must not end within the inner one.
         lowest, highest = torch.minimum(outer[:, :, 0], low), torch.maximum(outer[:, :, 4], high)
-        ordered = torch.stack([lowest, low, middle, high, highest], dim=2)
-        whole = self.forecaster.denormalise(ordered, unit)
-        if not self.nonnegative:
-            return whole
-        floor = torch.where(history.amin(dim=1) < 0, -torch.inf, 0.0)
-        return torch.maximum(whole, floor[:, None, None].to(whole.dtype))
+        return torch.stack([lowest, low, middle, high, highest], dim=2), unit
 
 
 def convert(served: Served, windows: Windows, valid: Origins) -> None:

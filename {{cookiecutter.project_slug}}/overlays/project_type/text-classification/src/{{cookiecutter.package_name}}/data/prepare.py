@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from portfolio_kit import artifacts, records
+from portfolio_kit import artifacts, labels
 from portfolio_kit.artifacts import PROCESSED
 from portfolio_kit.errors import UserError
 from portfolio_kit.text.near_duplicates import repeats, sign
@@ -17,10 +17,8 @@ from .readers import load
 SPLITS = ("train", "valid", "test")
 
 
-class Dataset(records.Dataset):
+class Dataset(labels.Dataset):
     """The manifest of `data/processed/`."""
-
-    classes: dict[str, int]  # rows of the training set, by class
 
 
 def prepare(params: Params) -> None:
@@ -49,12 +47,11 @@ def prepare(params: Params) -> None:
     for name, part in splits.items():
         table = part[["text", "label", "group"]].reset_index(drop=True)
         artifacts.write_atomic(PROCESSED / f"{name}.parquet", table.to_parquet)
-    dataset = Dataset(
-        source=data.source,
+    dataset = Dataset.of(
+        params,
+        texts=zip(splits["train"]["text"], splits["train"]["label"], strict=True),
         sha256=sha256,
-        test_source=data.test_source,
         test_sha256=test_sha256,
-        seed=params.seed,
         rows={name: len(part) for name, part in splits.items()},
         dropped=dropped,
         classes=splits["train"]["label"].value_counts().to_dict(),

@@ -11,9 +11,6 @@ from portfolio_kit.labels import Names
 from ..params import Data
 from . import attack
 
-MIN_ROWS = 3  # of a class: one each for train, valid and test
-MAX_CLASSES = 1_000  # a column with more is not a label, and splitting by it takes all memory
-
 
 def load(data: Data, source: str, pin: str | None, field: str) -> tuple[str, pd.DataFrame]:
     """Return the hash of a file and its rows, each with the line (or row) where it starts.
@@ -54,8 +51,8 @@ def check(rows: pd.DataFrame, where: dict[str, str], to_split: bool, names: Name
     classes = rows["label"].map(str).nunique()
     if to_split and classes < 2:
         problems.append(f"{where['label']}: at least two classes are needed")
-    if to_split and classes > MAX_CLASSES:
-        reason = f"more than {MAX_CLASSES:,} classes; name the column of the labels"
+    if to_split and classes > labels.MAX_CLASSES:
+        reason = f"more than {labels.MAX_CLASSES:,} classes; name the column of the labels"
         problems.append(f"{where['label']}: {reason}")
     if problems:
         raise UserError("\n".join(problems))
@@ -72,4 +69,4 @@ def faults(
         yield labels.no_name(values[is_number]), is_number
     if are_labels and to_split:
         rows = values.map(str).map(values.map(str).value_counts())
-        yield f"of a class with fewer than {MIN_ROWS} rows", rows < MIN_ROWS
+        yield f"of a class with fewer than {labels.MIN_ROWS} rows", rows < labels.MIN_ROWS

@@ -118,5 +118,6 @@ REPORTING = Reporting(
     },
     highlights=highlights,
     model_card=model_card,
+    request=lambda texts, model: {"path": "/predict", "body": {"texts": texts[:2]}},
     more=", and [`reports/errors.md`](reports/errors.md) shows where the model errs",
 )

@@ -56,6 +56,7 @@ def export(
         train_seconds=round(checkpoint.seconds, 1),
         peak_memory_mb=tracking.peak_memory_mb(),
         tracking_run=checkpoint.run_id,
+        examples=data.examples,
         labels=sorted(data.classes),
         max_tokens=params.model.max_tokens,
         backbone=params.model.backbone,

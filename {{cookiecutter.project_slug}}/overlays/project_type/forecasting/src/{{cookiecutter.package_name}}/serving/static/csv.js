@@ -26,11 +26,16 @@ export function parse(text) {
 /** Return rows as a CSV with a header. */
 export function format(rows) {
   const names = Object.keys(rows[0]);
-  return [names, ...rows.map((row) => names.map((name) => plain(row[name])))].join("\n");
+  const lines = rows.map((row) => names.map((name) => quoted(plain(row[name]))));
+  return [names.map(quoted), ...lines].join("\n");
+}
+
+function quoted(value) {
+  return /[",;\t]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
 }
 
 function value(name, cell, mark, number) {
-  if (name === "unique_id") return cell;
+  if (name === "unique_id") return cell.normalize().replace(/\s+/g, " "); // as the API names it
   if (name === "ds") {
     if (TIME.test(cell)) return cell;
     throw new Error(`Line ${number}: ds is “${cell}”, not a time such as 2019-08-31T23:00.`);

@@ -5,11 +5,16 @@ import { format, parse } from "./csv.js";
 import { byId, element, tryIt } from "./page.js";
 
 const UNITS = { min: 60_000, h: 3_600_000, D: 86_400_000, W: 7 * 86_400_000 };
-const WEEKS = 2; // of history that are drawn
-const HORIZONS = 8; // drawn instead if a step is a day or longer
+const HORIZONS = 7; // of history that are drawn
+const FEWEST = 50; // steps of history that are drawn, if there are as many
+const UNNAMED = "y"; // what the API calls a series without a name
 const COLUMNS = ["ds", "y_hat", "lo_80", "hi_80", "lo_95", "hi_95"];
 
-const stored = new Map(); // promises of histories, by series; undefined is the first series
+const chooser = byId("series");
+const histories = new Map(); // promises, by stored series
+let stored; // names of the stored series, and what they have in common
+let filled = {}; // the stored series whose history is in the box, and the text that it was
+let names = []; // that can be chosen
 let given, answered, drawn;
 
 const draw = makeChart(byId("chart"), readOut);
@@ -17,31 +22,41 @@ const draw = makeChart(byId("chart"), readOut);
 tryIt({
   path: "forecast",
   body: (text) => {
-    given = text.trim() ? parse(text) : null;
-    return { ...(given && { history: given }), h: byId("steps").valueAsNumber, level: [80, 95] };
+    given = text.trim() && text !== filled.text ? parse(text) : null;
+    const asked = given ? { history: given } : { unique_id: filled.name };
+    return { ...asked, h: byId("steps").valueAsNumber, level: [80, 95] };
   },
   show: (answer) => {
     const forecasts = Map.groupBy(answer.forecast, (row) => row.unique_id);
     answered = { forecasts, given, warning: answer.warning };
-    const names = [...forecasts.keys()];
-    const kept = names.includes(byId("series").value) ? byId("series").value : names[0];
-    byId("series").replaceChildren(...names.map((name) => element("option", "", name)));
-    byId("series").value = kept;
-    byId("choose").hidden = names.length < 2;
-    showSeries().catch(showError);
+    const [first] = forecasts.keys();
+    offer(forecasts.size > 1 ? [...forecasts.keys()] : stored.series);
+    showSeries(forecasts.has(drawn?.name) ? drawn.name : first).catch(showError);
   },
 });
 
 start();
 
-/** Load the stored history once the model is ready, then ask for its forecast. */
+/** Ask for the forecast of the first stored series once the model is ready. */
 async function start() {
   try {
-    const { history, horizon } = await storedHistory();
-    byId("steps").value ||= horizon;
-    const names = Object.keys(history[0]).join(",");
+    stored = await read("series");
+    byId("steps").value ||= stored.horizon;
+    fill(stored.series[0]);
+  } catch (error) {
+    showError(error);
+  }
+}
+
+/** Fill the history of a stored series into the box, and ask for its forecast. */
+async function fill(name) {
+  const asked = (filled = { name });
+  try {
+    const text = format(await storedHistory(name));
+    if (asked !== filled) return;
+    byId("text").value = filled.text = text;
     byId("columns").textContent =
-      `Header: ${names}. Errors of the service number the rows below it from 0. ` +
+      `Header: ${text.split("\n", 1)}. Errors of the service number the rows below it from 0. ` +
       "If the box is empty, the stored history is used.";
     byId("form").requestSubmit();
   } catch (error) {
@@ -53,18 +68,18 @@ function showError(error) {
   byId("error").textContent = error.message;
 }
 
-function storedHistory(name) {
-  if (!stored.has(name)) {
-    stored.set(name, fetchHistory(name));
-    stored.get(name).catch(() => stored.delete(name));
+async function storedHistory(name) {
+  if (!histories.has(name)) {
+    histories.set(name, read(`history?unique_id=${encodeURIComponent(name)}`));
+    histories.get(name).catch(() => histories.delete(name));
   }
-  return stored.get(name);
+  return (await histories.get(name)).history;
 }
 
-async function fetchHistory(name) {
-  const query = name === undefined ? "" : `?unique_id=${encodeURIComponent(name)}`;
+/** Return what the API answers to a GET, as soon as the model is loaded. */
+async function read(path) {
   for (;;) {
-    const response = await fetch(`history${query}`).catch(() => null);
+    const response = await fetch(path).catch(() => null);
     if (response?.ok) return response.json();
     if (response?.status !== 503)
       throw new Error("The stored history cannot be read; the service may have failed.");
@@ -73,26 +88,48 @@ async function fetchHistory(name) {
   }
 }
 
-/** Show the forecast of the chosen series after its history. */
-async function showSeries() {
+/** Offer series to choose from. */
+function offer(series) {
+  byId("choose").hidden = series.length < 2;
+  if (series === names) return;
+  names = series;
+  byId("names").replaceChildren(...names.map((name) => new Option(name)));
+  byId("many").textContent = `Series (${names.length}, type to search)`;
+}
+
+/** Take the series that the chooser names, or the first one with that text in its name. */
+function choose() {
+  const text = chooser.value.trim().toLowerCase();
+  const found = [
+    names.find((name) => name === chooser.value),
+    names.find((name) => text && name.toLowerCase().includes(text)),
+  ].find(Boolean);
+  chooser.setCustomValidity(text && !found ? "No series has this in its name." : "");
+  if (!chooser.reportValidity() || !found || found === drawn.name) return;
+  if (answered.forecasts.size > 1) showSeries(found).catch(showError);
+  else fill(found);
+}
+
+/** Show the forecast of a series after its history. */
+async function showSeries(name) {
   const { forecasts, given, warning } = answered;
-  const name = byId("series").value;
+  const { freq, horizon } = stored;
   const rows = forecasts.get(name);
-  // A pasted series may not be stored; all series share the first one's grid.
-  const isStored = !given && forecasts.size > 1;
-  const asked = (drawn = { name: forecasts.size > 1 && name, rows });
-  const { history, horizon, freq } = await storedHistory(isStored ? name : undefined);
+  const asked = (drawn = { name, rows });
+  chooser.value = names.includes(name) ? name : "";
+  const own = given
+    ? given.filter((row) => (row.unique_id ?? UNNAMED) === name)
+    : await storedHistory(name);
   if (asked !== drawn) return;
   const [, count, unit] = /^(\d*)(\D+)$/.exec(freq);
   const step = (Number(count) || 1) * UNITS[unit];
   // A date alone is UTC, a time without a zone would be taken for local.
   const utc = (ds) => Date.parse(ds.replace(/(T[\d:]+)$/, "$1Z"));
   const ahead = rows.map((row) => ({ ...row, time: utc(row.ds) }));
-  const own = given?.filter((row) => (row.unique_id ?? rows[0].unique_id) === name) ?? history;
   // Counted back from the forecast: pasted times may be in another zone than the answer.
   const past = own.map((row, i) => ({ y: row.y, time: ahead[0].time - step * (own.length - i) }));
-  const usual = step < UNITS.D ? (WEEKS * UNITS.W) / step : HORIZONS * horizon;
-  const number = inDigits([...past, ...ahead]);
+  const usual = Math.max(HORIZONS * horizon, FEWEST);
+  const number = inDigits([...past.slice(-usual), ...ahead], ahead);
   Object.assign(drawn, { horizon, step, ahead, past, usual, number });
   byId("answer").replaceChildren(...headline(drawn, warning));
   byId("table").replaceChildren(table(drawn));
@@ -106,10 +143,15 @@ function redraw() {
   draw([...past.slice(isClose ? -Math.max(horizon, ahead.length) : -usual), ...ahead]);
 }
 
-/** Return how to write numbers of this size: three significant digits of the largest. */
-function inDigits(points) {
-  const largest = Math.max(...points.map((point) => Math.abs(middle(point))));
-  const decimals = Math.min(9, Math.max(0, 2 - Math.floor(Math.log10(largest || 1))));
+/**
+ * Return how to write numbers: with three significant digits of the largest, and two of how wide
+ * intervals usually are.
+ */
+function inDigits(points, ahead) {
+  const largest = Math.max(...points.map((point) => Math.abs(middle(point)))) || 1;
+  const width = ahead.reduce((sum, row) => sum + row.hi_80 - row.lo_80, 0) / ahead.length;
+  const needed = Math.max(2 - Math.log10(largest), 1 - Math.log10(width || largest));
+  const decimals = Math.min(9, Math.max(0, Math.ceil(needed)));
   const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
   return new Intl.NumberFormat("en", digits).format;
 }
@@ -118,13 +160,13 @@ function* headline({ name, ahead, step, number }, warning) {
   const peak = ahead.reduce((best, row) => (row.y_hat > best.y_hat ? row : best));
   const total = ahead.reduce((sum, row) => sum + row.y_hat, 0);
   const count = ahead.length === 1 ? "1 step" : `${ahead.length} steps`;
-  yield element("p", "over", `Forecast of ${count}${name ? ` of ${name}` : ""}`);
+  yield element("p", "over", `Forecast of ${count}${name === UNNAMED ? "" : ` of ${name}`}`);
   const when = element("small", "", inWords(peak.time, step));
   yield element("h2", "peak", `Peak ${number(peak.y_hat)} `, when);
   const mean = number(total / ahead.length);
   const range = `${number(peak.lo_80)} to ${number(peak.hi_80)}`;
-  const all = `${number(total)} in total, ${mean} per step`;
-  yield element("p", "", `80% interval ${range}. Over ${count}, ${all}.`);
+  const sum = stored.total ? `${number(total)} in total, ` : "";
+  yield element("p", "", `80% interval ${range}. Over ${count}, ${sum}${mean} on average.`);
   if (warning) yield element("p", "notice", element("strong", "", "Note."), ` ${warning}`);
 }
 
@@ -172,20 +214,32 @@ function table({ ahead, number }) {
   return element("table", "", head, element("tbody", "", ...rows));
 }
 
-byId("series").addEventListener("change", () => showSeries().catch(showError));
+chooser.addEventListener("change", choose);
+// A name from the list need not be confirmed.
+chooser.addEventListener("input", ({ inputType }) => {
+  chooser.setCustomValidity("");
+  if (inputType === "insertReplacementText") choose();
+});
+
+// Browsers list only what contains the text: emptied, all series.
+for (const event of ["focus", "click"])
+  chooser.addEventListener(event, () => {
+    if (!names.includes(chooser.value)) return;
+    chooser.placeholder = chooser.value;
+    chooser.value = "";
+  });
+
+chooser.addEventListener("blur", () => {
+  chooser.setCustomValidity("");
+  chooser.value = names.includes(drawn.name) ? drawn.name : "";
+});
 
 byId("closer").addEventListener("click", () => {
   byId("closer").ariaPressed = String(byId("closer").ariaPressed !== "true");
   redraw();
 });
 
-byId("fill").addEventListener("click", async () => {
-  try {
-    byId("text").value = format((await storedHistory()).history);
-  } catch (error) {
-    showError(error);
-  }
-});
+byId("fill").addEventListener("click", () => fill(filled.name));
 
 byId("copy").addEventListener("click", async () => {
   const own = (row) => Object.fromEntries(COLUMNS.map((name) => [name, row[name]]));
