@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from portfolio_kit.markdown import table
+from portfolio_kit.markdown import MAX_MARKS, legend, table
 
 
 def cells(line):
@@ -29,3 +29,10 @@ def test_a_text_is_shown_literally(text, shown):
     assert set(rule) == set("|- ")
     assert cells(row) == ["1", text if shown is None else shown]
     assert not re.search(r"(?<!\\)[<*`\[~$]", row)
+
+
+def test_the_legend_of_marks_says_what_each_replaces():
+    assert legend({}) == ""
+    assert legend({"[1]": "配送", "[2]": "<b>"}).endswith(r"\[1\] 配送, \[2\] \<b\>.")
+    many = {f"[{n}]": f"名{n}" for n in range(150)}
+    assert legend(many).endswith(f" and {150 - MAX_MARKS} more.")

@@ -8,7 +8,7 @@ from tiny import example
 from tiny.project import reporting
 from tiny.stages import CAPTIONS
 
-from portfolio_kit import artifacts, report
+from portfolio_kit import artifacts, fonts, report
 from portfolio_kit.records import Metrics
 
 MODEL_CARD = artifacts.REPORTS / "model_card.md"
@@ -153,6 +153,16 @@ def test_each_figure_is_shown_once(run, metrics):
     shown = re.findall(r"\(reports/figures/([^)]+)\)", readme)
     assert sorted(shown) == sorted(CAPTIONS)
     assert shown[0] == "comparison.png"
+
+
+def test_the_readme_says_what_marks_in_figures_replace(run, metrics, monkeypatch):
+    assert "Marks in the figures" not in reported(run)
+    monkeypatch.setattr(fonts, "MARKS", {"[1]": "配送"})
+    report.write_metrics(metrics)
+    assert (
+        "Marks in the figures, for letters that no font had at the time: \\[1\\] 配送."
+        in reported(run)
+    )
 
 
 def test_the_author_s_text_stays(run, metrics):

@@ -55,6 +55,7 @@ def draw(reference: pd.DataFrame, window: pd.DataFrame) -> None:
             len(reference.columns), figsize=size, squeeze=False, layout="tight"
         )
         for axes, name in zip(panels[:, 0], reference, strict=True):
+            title = str(name)
             both = (reference[name], MUTED, "reference"), (window[name], ACCENT, "served")
             if pd.api.types.is_numeric_dtype(reference[name]):
                 every = np.concatenate([values for values, _, _ in both])
@@ -66,14 +67,17 @@ def draw(reference: pd.DataFrame, window: pd.DataFrame) -> None:
                 names = (
                     reference[name].value_counts().index.union(window[name].unique(), sort=False)
                 )
+                if len(names) > MAX_NAMES:
+                    title += f", the first {MAX_NAMES} of {len(names):,}"
                 names = names[:MAX_NAMES]
                 places = np.arange(len(names))
                 for place, (values, color, label) in enumerate(both):
                     shares = values.value_counts(normalize=True).reindex(names, fill_value=0)
                     axes.bar(places + 0.4 * place, shares, 0.4, color=color, label=label)
                 short = [plain(str(name), MAX_CHARACTERS) for name in names]
-                axes.set_xticks(places + 0.2, short, rotation=30, ha="right")
-            axes.set_title(str(name))
+                turn = {"rotation": 45, "rotation_mode": "anchor", "ha": "right", "size": 8}
+                axes.set_xticks(places + 0.2, short, **turn)
+            axes.set_title(title)
             axes.set_ylabel("share")
         panels[0, 0].legend(frameon=False)
         save(figure, FIGURE, REPORTS)

@@ -86,7 +86,7 @@ def test_a_precision_near_the_accuracy_is_pointed_out():
     assert review_advice(confidence, is_right, 0.97) is None
     for precision in (0.5, 0.94, 0.96):
         said = review_advice(confidence, is_right, precision)
-        assert "94.0% of the validation set are right" in said
+        assert "94.0% of answers are right" in said
     # The 94 right ones are the most confident: 94 of 98 are 95.9%, and of 99 they are 94.9%.
     said = review_advice(confidence, is_right, 0.95)
     assert said.endswith("texts sent to review: 2.0% at 0.95, 5.0% at 0.98, 6.0% at 0.99")

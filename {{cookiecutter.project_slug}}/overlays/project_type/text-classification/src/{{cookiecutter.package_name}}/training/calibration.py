@@ -51,6 +51,6 @@ def review_advice(confidence: np.ndarray, is_right: np.ndarray, precision: float
         is_sent = confidence < abstention_threshold(confidence, is_right, level)
         sent.append(f"{is_sent.mean():.1%} at {level:g}")
     return (
-        f"train.review_precision: {precision:g}, but without any review {accuracy:.1%} of the "
-        f"validation set are right already; texts sent to review: {', '.join(sent)}"
+        f"train.review_precision: {precision:g}, but even without review {accuracy:.1%} of answers "
+        f"are right on the validation set; texts sent to review: {', '.join(sent)}"
     )
