@@ -15,7 +15,7 @@ class Dataset(records.Dataset):
 
     documents: int
     near_duplicate_documents: int  # kept, since judgements name them
-    judgements: dict[str, str] = Field(default_factory=dict)  # the source's files of judgements, by split
+    judgements: dict[str, str] = Field(default_factory=dict)  # the source's files, by split
 
     def contents(self) -> dict[str, str]:
         """Return how many documents can be found."""
