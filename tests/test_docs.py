@@ -118,7 +118,7 @@ def test_the_readme_shows_first_what_a_visitor_wants_to_know(target, generated):
         "setup pipeline",
         "serve",
     ]
-    assert re.fullmatch(r"<!-- request:start -->\n.+\n<!-- request:end -->", request)
+    assert re.fullmatch(r"<!-- request:start -->\n.+\n<!-- request:end -->\n", request)
 
 
 @pytest.mark.parametrize("name", SECTIONS)

@@ -23,6 +23,22 @@ def blocks(language, section):
     return re.findall(rf"^```{language}\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
 
 
+def assert_tells_of_its_data(workshop, params):
+    """The README's Data section and the example request are of these data."""
+    section = workshop.read("README.md").partition("<!-- data:start -->")[2]
+    section = section.partition("<!-- data:end -->")[0]
+    assert f"- **Source**: `{params['data']['source']}` (sha256 `" in section
+    assert not re.search("ATT&CK|actor|hires|Washington", section)
+    body = json.loads(workshop.read("scripts/example_request.json"))["body"]
+    manifest = json.loads(workshop.read("models/manifest.json"))
+    if manifest["project_type"] == "forecasting":
+        assert body.get("unique_id", "y") in manifest["widths_by_series"]
+        assert body["h"] <= manifest["shape"]["horizon"]
+    else:
+        assert {*body.get("texts", [body.get("query")])} <= {*manifest["examples"]}
+    assert json.dumps(body, ensure_ascii=False)[:20] in workshop.read("README.md")
+
+
 @pytest.fixture(scope="module")
 def follow(tmp_path_factory):
     """Return a function that works through an example of a demo: the section of that title."""
@@ -38,6 +54,7 @@ def follow(tmp_path_factory):
                 params[key] = {**params[key], **value} if isinstance(value, dict) else value
         (workshop.path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         workshop.finish("pipeline")
+        assert_tells_of_its_data(workshop, params)
         return workshop, json.loads(workshop.read("reports/metrics.json"))
 
     return follow
