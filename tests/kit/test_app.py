@@ -31,7 +31,8 @@ EXAMPLES = ["one", "<another>"]
 def model(monkeypatch):
     """The stub; clear `model.may_load` before the application starts to keep it waiting."""
     manifest = SimpleNamespace(data_sha256="d" * 64, labels=[])
-    model = SimpleNamespace(version=VERSION, manifest=manifest, max_cost=256)
+    facts = {"classes": 2}
+    model = SimpleNamespace(version=VERSION, manifest=manifest, max_cost=256, facts=facts)
     model.may_load = threading.Event()
     model.may_load.set()
 
@@ -110,6 +111,7 @@ def test_the_model_route_says_which_model_answers(client):
         "problem": PROJECT.about["Summary"],
         "model_version": VERSION,
         "data_sha256": "d" * 64,
+        "classes": 2,
         "metrics": None,
         "examples": EXAMPLES,
     }
