@@ -79,7 +79,7 @@ def look(asked: Asked) -> Seen:
             "fill (with the value one season before) or --gaps mask (that, but not learned from)"
         )
     lines = [*columns.shown(every, path.name), *described(rows, roles, freq)]
-    return Seen(sha256, values, lines, undecided=undecided)
+    return Seen(sha256, values, lines, undecided)
 
 
 def _roles(every: pd.DataFrame, known: dict[str, Any], named: set[str], file: str) -> Roles:
