@@ -159,7 +159,7 @@ def _remaining(readme: str) -> Iterator[str]:
         ("--statement", ">", "problem_statement"),
     ):
         if f"{mark} {markdown.escaped(answers.get(prompt, chr(0)))}\n" in readme:
-            yield f"{README}: {prompt.replace('_', ' ')}, if it speaks of other data ({option})"
+            yield f"{README}: the {option[2:]}, if it speaks of other data ({option})"
     sections = re.split(r"^## +", readme, flags=re.MULTILINE)
     names = [one.partition("\n")[0].strip() for one in sections if TEMPLATES_WORDS in one]
     if names:
