@@ -11,7 +11,7 @@ from pydantic import Field
 
 from portfolio_kit import artifacts, labels
 from portfolio_kit.adopting import Adopting
-from portfolio_kit.config import Example, Section, Serve, Settings
+from portfolio_kit.config import Section, Settings
 
 DATA = """data:
   # Where it is.
@@ -80,7 +80,7 @@ def test_one_step_sets_all_that_describes_a_data_set(adopt, notes):
         "valid_fraction": 0.1,
     }
     assert params["serve"]["title"] == "Desk"
-    assert params["serve"]["examples"] == [text for _, text, _ in ROWS[:4]]
+    assert params["serve"]["examples"] is None  # the run chooses them
     after = Path("params.yaml").read_text(encoding="utf-8")
     assert after.count("# ") == before.count("# ")
     readme = Path("README.md").read_text(encoding="utf-8")
@@ -104,12 +104,12 @@ def test_what_was_set_by_hand_stays_until_the_source_changes(adopt, notes):
     assert adopt("notes.csv").code == 0
     text = Path("params.yaml").read_text(encoding="utf-8")
     text = text.replace("group_column: null", "group_column: number")
-    Path("params.yaml").write_text(text.replace("examples: [", "examples: [Mine., "), "utf-8")
+    Path("params.yaml").write_text(text.replace("examples: null", "examples: [Mine.]"), "utf-8")
     assert not adopt(Path("notes.csv").absolute()).wrote
     notes.to_json("notes.jsonl", orient="records", lines=True)
     assert adopt("notes.jsonl").code == 0
     assert adopt.params()["data"]["group_column"] is None
-    assert "Mine." not in adopt.params()["serve"]["examples"]
+    assert adopt.params()["serve"]["examples"] is None
 
 
 def test_a_file_that_has_changed_is_pinned_again(adopt, notes):
@@ -233,20 +233,6 @@ def test_params_that_the_result_would_break_are_not_written(adopt, notes):
     Path("params.yaml").write_text(text.replace("threads: 1", "threads: 0"), encoding="utf-8")
     assert adopt.rejected("notes.csv").startswith("params.yaml: serve.threads: ")
     assert adopt("notes.csv", "--set", "serve.threads=1").code == 0
-
-
-class Chosen(Serve):
-    examples: list[Example] | None = None
-
-
-class ParamsOfRuns(Params):
-    serve: Chosen
-
-
-def test_examples_are_left_to_the_run_where_it_chooses_them(workspace, notes, capsys):
-    adopt = Adopter(ParamsOfRuns, DATA, capsys)
-    assert adopt("notes.csv").code == 0
-    assert adopt.params()["serve"]["examples"] is None
 
 
 def test_what_the_author_has_written_is_not_asked_for_again(adopt, notes):

@@ -10,7 +10,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,6 @@ from .errors import UserError
 from .project import Project
 from .report import README
 
-EXAMPLES = 4
-LONGEST_EXAMPLE = 200  # characters
 PYPROJECT = Path("pyproject.toml")
 # Files that only the author can write, and what about.
 WRITTEN_BY_HAND = {
@@ -88,7 +86,7 @@ def adopt(project: Project, options: Mapping[str, Any], others: Iterable[tuple[s
     if says is not None:
         says = _one_line(says, "--statement")
     if "serve.examples" in now and not is_same:
-        values["serve.examples"] = _examples(schema, seen.texts)
+        values["serve.examples"] = None  # the run takes some from the training rows
     in_order = [key for key in dict.fromkeys([*now, *known_keys]) if key in known_keys]
     before = {key: _in_force(key, now, schema) for key in in_order if key in values}
     changes = {key: values[key] for key in before if values[key] != before[key]}
@@ -142,15 +140,6 @@ def _in_force(key: str, now: Mapping[str, Any], schema: type[BaseModel]) -> Any:
     return model.model_fields[name].get_default(call_default_factory=True)
 
 
-def _examples(schema: type[BaseModel], texts: Sequence[str]) -> list[str] | None:
-    """Return the examples on the page: None if the run chooses them, else some of the texts."""
-    serve: Any = schema.model_fields["serve"].annotation
-    if type(None) in getattr(serve.model_fields["examples"].annotation, "__args__", ()):
-        return None
-    lines = dict.fromkeys(" ".join(text.split()) for text in texts)
-    return [line for line in lines if 0 < len(line) <= LONGEST_EXAMPLE][:EXAMPLES]
-
-
 def _one_line(text: str, option: str) -> str:
     if not text.strip() or not text.isprintable():
         raise UserError(f"{option}: write one line of text")
@@ -170,7 +159,7 @@ def _remaining(readme: str) -> Iterator[str]:
         ("--statement", ">", "problem_statement"),
     ):
         if f"{mark} {markdown.escaped(answers.get(prompt, chr(0)))}\n" in readme:
-            yield f"{README}: {prompt.replace('_', ' ')}, if it speaks of other data ({option})"
+            yield f"{README}: the {option[2:]}, if it speaks of other data ({option})"
     sections = re.split(r"^## +", readme, flags=re.MULTILINE)
     names = [one.partition("\n")[0].strip() for one in sections if TEMPLATES_WORDS in one]
     if names:

@@ -36,7 +36,6 @@ class Seen(NamedTuple):
     sha256: str
     values: dict[str, Any]  # by key: what describes it
     lines: list[str]  # to show
-    texts: Sequence[str] = ()  # examples of what the service could be asked
     undecided: Sequence[str] = ()  # what the author should check or decide
 
 

@@ -64,8 +64,7 @@ def look(asked: Asked) -> Seen:
             f"{len(rare):,} classes have fewer than {labels.MIN_ROWS} rows, such as "
             f"{rare[0]!r:.40}, and are rejected by the data stage: join, fill or delete them"
         )
-    texts = [one for one in table[text].head(100) if isinstance(one, str)]
-    return Seen(sha256, values, lines, texts, undecided)
+    return Seen(sha256, values, lines, undecided)
 
 
 def check(path: Path, wanted: dict[str, str], source: str) -> None:

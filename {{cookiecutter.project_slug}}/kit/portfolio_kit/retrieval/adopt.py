@@ -66,8 +66,7 @@ def look(asked: Asked) -> Seen:
             f"{changes}: changes of other documents, if those were adopted before; stop the "
             "service and remove it"
         )
-    texts = queries["query"].head(100).tolist() or [one.title for one in first[:100]]
-    return Seen(sha256, values, lines, texts, undecided)
+    return Seen(sha256, values, lines, undecided)
 
 
 def language_of(documents: list[Document]) -> str | None:

@@ -23,7 +23,10 @@ SAMPLE = 200  # different values that tell whether a column holds times
 SEASONS = 3  # that are averaged, if the series are long enough
 LONGEST_SEASON = 2_016  # steps: a week of five minutes
 SHARES = (("valid", 0.1), ("test", 0.2))  # of the time, unless the file says otherwise
-HORIZONS = {DAY: 14, WEEK: 8}  # by step; shorter ones are forecast for two days
+HORIZONS: dict[np.timedelta64, int] = {
+    DAY: 14,
+    WEEK: 8,
+}  # by step; shorter ones are forecast for two days
 
 
 class Roles(NamedTuple):
@@ -80,7 +83,7 @@ def look(asked: Asked) -> Seen:
             "fill (with the value one season before) or --gaps mask (that, but not learned from)"
         )
     lines = [*columns.shown(every, path.name), *described(rows, roles, freq)]
-    return Seen(sha256, values, lines, undecided=undecided)
+    return Seen(sha256, values, lines, undecided)
 
 
 def _roles(every: pd.DataFrame, known: dict[str, Any], named: set[str], file: str) -> Roles:
