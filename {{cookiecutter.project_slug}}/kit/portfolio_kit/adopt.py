@@ -28,7 +28,6 @@ PYPROJECT = Path("pyproject.toml")
 WRITTEN_BY_HAND = {
     "data/README.md": "what the data is, who made it, when, and on what terms",
     "tests/test_model.py": "its cases are the template's; add what your service must get right",
-    "notes/experiments.md": "what you tried, and what came of it",
 }
 TEMPLATES_WORDS = "*Written by the template"  # begins what only the author can write
 
