@@ -2,24 +2,16 @@
 
 from typing import Annotated, Any
 
-from fastapi import HTTPException
 from pydantic import Field
 
 TopK = Annotated[
     Annotated[int, Field(strict=True, ge=1)] | None,
-    Field(description="How many labels, the most probable first; at most as many as there are."),
+    Field(description="How many labels, the most probable first; more than there are returns all."),
 ]
 
 
-def check_top_k(top_k: int | None, classes: int) -> None:
-    """Answer 422 to a request for more labels than the model has."""
-    if top_k is not None and top_k > classes:
-        message = f"Input should be at most {classes:,}, the number of labels"
-        raise HTTPException(422, [{"loc": ["body", "top_k"], "msg": message}])
-
-
 def most_probable(answers: list[Any], top_k: int | None) -> list[Any]:
-    """Return answers with only the `top_k` most probable labels, or as they are for None."""
+    """Return answers with at most `top_k` labels, the most probable first; for None as they are."""
     if top_k is None:
         return answers
     ranked = [sorted(one["probabilities"].items(), key=lambda pair: -pair[1]) for one in answers]

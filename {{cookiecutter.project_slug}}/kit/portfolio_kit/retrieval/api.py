@@ -13,7 +13,7 @@ from prometheus_client import Counter
 from pydantic import BaseModel, Field, model_validator
 
 from ..errors import UserError
-from ..serving.dependencies import REJECTIONS, Queue, Rejection, Responses, loaded
+from ..serving.dependencies import REJECTIONS, Body, Queue, Rejection, Responses, loaded
 from ..serving.prometheus import metric
 from . import documents
 from .collection import Collection
@@ -43,11 +43,11 @@ NewId = Annotated[Id, Field(pattern=r"^[^\x00-\x1f\x7f]+$")]
 PathId = Annotated[str, Path(min_length=1, max_length=200)]
 
 
-class Document(BaseModel):
+class Document(Body):
     id: NewId
     title: Annotated[str, Field(max_length=1_000)] = ""
     text: Annotated[str, Field(max_length=50_000)] = ""
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_words(self) -> "Document":
@@ -65,7 +65,7 @@ class Document(BaseModel):
         return self
 
 
-class DocumentsRequest(BaseModel):
+class DocumentsRequest(Body):
     documents: Annotated[list[Document], Field(min_length=1, max_length=64)]
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Request
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from . import queue
 
@@ -16,9 +16,18 @@ def _not_blank(text: str) -> str:
     return text
 
 
-NOT_BLANK = AfterValidator(_not_blank)
-# For the documentation of the API; what a pattern calls a blank differs in places.
-VISIBLE: dict[str, Any] = {"pattern": r"\S"}
+# The pattern is for the API's documentation; what it calls a blank differs in places.
+Text = Annotated[
+    str,
+    Field(min_length=1, max_length=10_000, json_schema_extra={"pattern": r"\S"}),
+    AfterValidator(_not_blank),
+]
+
+
+class Body(BaseModel):
+    """The body of a request; an unknown key may be a misspelled one, so it is a 422."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 async def loaded(request: Request) -> Any:

@@ -7,10 +7,11 @@ from typing import Annotated, Any, NotRequired
 
 import numpy as np
 from fastapi import HTTPException
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
+from ..serving.dependencies import Body
 from . import iso
 from .calendar import time_zone
 from .frequency import freq_of, is_daily
@@ -54,14 +55,12 @@ class HistoryRow(FutureRow):
 Rows = Sequence[HistoryRow | FutureRow]
 
 
-class SeriesRequest(BaseModel):
+class SeriesRequest(Body):
     """Series with their history or, without one, stored ones: all, or that of `unique_id`."""
-
-    model_config = ConfigDict(extra="forbid")
 
     unique_id: str | None = None
     history: Annotated[list[HistoryRow], Field(min_length=1)] | None = None
-    future: list[FutureRow] = []
+    future: list[FutureRow] = Field(default_factory=list)
 
     def series(
         self, stored: Mapping[str, Series], grid: Grid, at_least: int, positive: bool

@@ -35,7 +35,7 @@ def test_each_text_is_answered_in_its_place(client, predictor):
         assert prediction["needs_review"] is expected["needs_review"]
 
 
-@pytest.mark.parametrize("top_k", [1, 3, 4])
+@pytest.mark.parametrize("top_k", [1, 3, 4, 5, 10**30])
 def test_the_most_probable_labels_are_the_largest_in_descending_order(top_k, client):
     whole = client.post("/predict", json={"texts": TEXTS}).json()["predictions"]
     part = client.post("/predict", json={"texts": TEXTS, "top_k": top_k}).json()["predictions"]
@@ -48,7 +48,7 @@ def test_the_most_probable_labels_are_the_largest_in_descending_order(top_k, cli
 
 
 @pytest.mark.parametrize(
-    "top_k", [0, -1, 5, 10**30, True, 1.0, "2", [2], {}], ids=lambda value: f"{value!r:.8}"
+    "top_k", [0, -1, True, 1.0, "2", [2], {}], ids=lambda value: f"{value!r:.8}"
 )
 def test_another_top_k_gets_a_422_in_one_line(top_k, client):
     answer = client.post("/predict", json={"texts": TEXTS, "top_k": top_k})
@@ -83,6 +83,7 @@ def test_any_text_that_is_not_blank_is_answered(text, client):
         None,
         "tap",
         {"texts": None},
+        {"texts": ["tap"], "topk": 3},
         {"texts": "tap"},
         {"texts": {"0": "tap"}},
         {"texts": []},

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from portfolio_kit.retrieval import api as documents
 from portfolio_kit.retrieval.api import UNKNOWN, Id, reachable, unknown
-from portfolio_kit.serving.dependencies import REJECTIONS, Keep, Queue, loaded
+from portfolio_kit.serving.dependencies import REJECTIONS, Body, Keep, Queue, Text, loaded
 
 from ..predictor import DEFAULT_K, Predictor, Question
 
@@ -19,10 +19,10 @@ MAX_K = 100
 Model = Annotated[Predictor, Depends(loaded)]
 
 
-class SearchRequest(BaseModel):
+class SearchRequest(Body):
     """Either a query, or the id of a document whose neighbours are wanted."""
 
-    query: Annotated[str, Field(min_length=1, max_length=10_000)] | None = None
+    query: Text | None = None
     document_id: Id | None = None
     k: Annotated[int, Field(strict=True, ge=1, le=MAX_K)] = DEFAULT_K
 

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends
 from prometheus_client import Counter, Histogram
 from pydantic import BaseModel, Field
 
-from portfolio_kit.classification.most_probable import TopK, check_top_k, most_probable
-from portfolio_kit.serving.dependencies import NOT_BLANK, REJECTIONS, VISIBLE, Keep, Queue, loaded
+from portfolio_kit.classification.most_probable import TopK, most_probable
+from portfolio_kit.serving.dependencies import REJECTIONS, Body, Keep, Queue, Text, loaded
 
 from ..predictor import Predictor
 
@@ -18,10 +18,9 @@ CONFIDENCE = Histogram(
 ABSTENTIONS = Counter("predictions_needing_review", "Predictions below the confidence threshold")
 
 Model = Annotated[Predictor, Depends(loaded)]
-Text = Annotated[str, Field(min_length=1, max_length=10_000, json_schema_extra=VISIBLE), NOT_BLANK]
 
 
-class PredictRequest(BaseModel):
+class PredictRequest(Body):
     texts: Annotated[list[Text], Field(min_length=1, max_length=64)]
     top_k: TopK = None
 
@@ -44,7 +43,6 @@ router = APIRouter()
 @router.post("/predict", tags=["model"], responses=REJECTIONS)
 async def predict(body: PredictRequest, model: Model, queue: Queue, keep: Keep) -> PredictResponse:
     """Label each text; with `needs_review` the model abstains and a person should decide."""
-    check_top_k(body.top_k, len(model.manifest.labels))
     found = await queue.submit(body.texts)
     keep(body.texts, found)
     shown = most_probable(found, body.top_k)
