@@ -63,7 +63,7 @@ def test_sentences_on_a_technique_with_several_tactics_are_dropped_and_counted(r
         uses("malware--1", "attack-pattern--1", "It lists files."),
     )
     assert rows["text"].tolist() == ["It lists files."]
-    assert rows.attrs["dropped"] == {"several_tactics": 1}
+    assert rows.attrs["dropped"] == {"with_several_tactics": 1}
 
 
 def test_a_bundle_that_refers_to_a_missing_object_is_rejected(configure, rejection):

@@ -21,5 +21,5 @@ def read(path: Path, wanted: list[str]) -> Rows:
     table = pd.DataFrame(rows, columns=["text", "tactic", "actor"])
     kept = table[table["tactic"].map(len) == 1].reset_index(drop=True)
     kept["tactic"] = kept["tactic"].str[0]
-    kept.attrs["dropped"] = {"several_tactics": len(table) - len(kept)}
+    kept.attrs["dropped"] = {"with_several_tactics": len(table) - len(kept)}
     return Rows(list(kept.columns), kept, range(1, len(kept) + 1))
