@@ -806,6 +806,10 @@ CASES = [
 ]
 
 
+# The template's page of its data says false terms, and tells of other data.
+ALSO = {("operation.data_licence", "the template's"): {"readme.describes_data"}}
+
+
 def test_each_criterion_that_reads_is_broken_once():
     assert set(BREAKERS) == ALL - (ON_REQUEST - {"endpoint.live"})
 
@@ -813,7 +817,7 @@ def test_each_criterion_that_reads_is_broken_once():
 @pytest.mark.parametrize(("id", "how"), CASES)
 def test_a_project_made_to_break_one_thing_fails_exactly_that(id, how, project_copy):
     BREAKERS[id][how](project_copy)
-    assert not_met(project_copy) == {id}
+    assert not_met(project_copy) == {id} | ALSO.get((id, how), set())
 
 
 def test_ordinary_code_is_accepted(project_copy):

@@ -156,10 +156,10 @@ def test_a_body_that_is_not_json_gets_a_422(content, client):
 
 
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
-def test_a_body_of_another_content_type_gets_a_422(kind, client):
+def test_a_body_of_another_content_type_gets_a_415(kind, client):
     headers = {"Content-Type": kind} if kind else {}
     body = json.dumps({"documents": [KITE]}).encode()
-    assert client.post("/documents", content=body, headers=headers).status_code == 422
+    assert client.post("/documents", content=body, headers=headers).status_code == 415
 
 
 def test_more_than_a_megabyte_gets_a_413(client):
