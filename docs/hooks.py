@@ -24,7 +24,7 @@ CONFIGURATION = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="
 PROJECT_TYPES = CONFIGURATION["project_type"]
 HTTP_METHODS = ("get", "post", "put", "delete")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-DECLARED = {"BaseModel", "TypedDict"}  # base classes of what a request or its answer holds
+DECLARED = {"BaseModel", "TypedDict", "Body"}  # base classes of what a request or its answer holds
 # The limits of a JSON schema in words.
 LIMITS = {
     "minimum": "at least {}",
@@ -244,7 +244,9 @@ def bodies(kind, *modules):
             elif isinstance(one, ast.ClassDef) and known & {*map(ast.unparse, one.bases)}:
                 known.add(one.name)
                 fields = [field for field in one.body if isinstance(field, ast.AnnAssign)]
-                classes.append(f"\nclass {one.name}({', '.join(map(ast.unparse, one.bases))}):")
+                if fields:
+                    bases = ", ".join(map(ast.unparse, one.bases))
+                    classes.append(f"\nclass {one.name}({bases}):")
                 classes += [f"    {ast.get_source_segment(text, field)}" for field in fields]
     shown = classes
     for name, line in reversed(named):  # a name is declared before it is used

@@ -2,10 +2,16 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+
+
+def _whole(given: Any) -> Any:
+    """Return 3 for 3.0, which is an integer in JSON, too; anything else as it is."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
 
 TopK = Annotated[
-    Annotated[int, Field(strict=True, ge=1)] | None,
+    Annotated[int, Field(strict=True, ge=1), BeforeValidator(_whole)] | None,
     Field(description="How many labels, the most probable first; more than there are returns all."),
 ]
 

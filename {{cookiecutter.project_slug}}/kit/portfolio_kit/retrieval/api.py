@@ -13,7 +13,8 @@ from prometheus_client import Counter
 from pydantic import BaseModel, Field, model_validator
 
 from ..errors import UserError
-from ..serving.dependencies import REJECTIONS, Body, Queue, Rejection, Responses, loaded
+from ..serving.bodies import Body
+from ..serving.dependencies import REJECTIONS, Queue, Rejection, Responses, loaded
 from ..serving.prometheus import metric
 from . import documents
 from .collection import Collection

@@ -5,29 +5,9 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from . import queue
-
-
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("the text is blank")
-    return text
-
-
-# The pattern is for the API's documentation; what it calls a blank differs in places.
-Text = Annotated[
-    str,
-    Field(min_length=1, max_length=10_000, json_schema_extra={"pattern": r"\S"}),
-    AfterValidator(_not_blank),
-]
-
-
-class Body(BaseModel):
-    """The body of a request; an unknown key may be a misspelled one, so it is a 422."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 async def loaded(request: Request) -> Any:

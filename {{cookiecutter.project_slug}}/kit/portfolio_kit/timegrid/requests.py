@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from ..serving.dependencies import Body
+from ..serving.bodies import Body
 from . import iso
 from .calendar import time_zone
 from .frequency import freq_of, is_daily

@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field, model_validator
 
 from portfolio_kit.retrieval import api as documents
 from portfolio_kit.retrieval.api import UNKNOWN, Id, reachable, unknown
-from portfolio_kit.serving.dependencies import REJECTIONS, Body, Keep, Queue, Text, loaded
+from portfolio_kit.serving.bodies import Body, Text
+from portfolio_kit.serving.dependencies import REJECTIONS, Keep, Queue, loaded
 
 from ..predictor import DEFAULT_K, Predictor, Question
 

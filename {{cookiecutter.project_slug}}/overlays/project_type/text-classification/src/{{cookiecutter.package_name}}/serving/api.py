@@ -7,7 +7,8 @@ from prometheus_client import Counter, Histogram
 from pydantic import BaseModel, Field
 
 from portfolio_kit.classification.most_probable import TopK, most_probable
-from portfolio_kit.serving.dependencies import REJECTIONS, Body, Keep, Queue, Text, loaded
+from portfolio_kit.serving.bodies import Body, Text
+from portfolio_kit.serving.dependencies import REJECTIONS, Keep, Queue, loaded
 
 from ..predictor import Predictor
 
