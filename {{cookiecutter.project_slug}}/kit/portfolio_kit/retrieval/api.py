@@ -44,7 +44,7 @@ NewId = Annotated[Id, Field(pattern=r"^[^\x00-\x1f\x7f]+$")]
 PathId = Annotated[str, Path(min_length=1, max_length=200)]
 
 
-class Document(Body):
+class Document(BaseModel):  # data may have more fields; they are left out
     id: NewId
     title: Annotated[str, Field(max_length=1_000)] = ""
     text: Annotated[str, Field(max_length=50_000)] = ""
