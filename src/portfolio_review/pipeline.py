@@ -97,10 +97,10 @@ def dvc_md5(project: Project, name: str) -> str | None:
     """
     if project.has(name):
         return _md5(project.root / name)
+    inside = (file for file in project.files if file.startswith(f"{name}/"))
     listing = [
         {"md5": _md5(project.root / file), "relpath": Path(file).relative_to(name).as_posix()}
-        for file in _dvcignore(project).match_files(project.files, negate=True)
-        if file.startswith(f"{name}/")
+        for file in _dvcignore(project).match_files(inside, negate=True)
     ]
     listing.sort(key=lambda entry: entry["relpath"])
     content = json.dumps(listing, sort_keys=True).encode()

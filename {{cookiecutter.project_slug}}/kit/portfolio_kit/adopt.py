@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from . import artifacts, config, edits, markdown
 from .adopting import Adopting, Asked
 from .config import PARAMS_FILE
+from .data_section import ABOUT, MARK
 from .errors import UserError
 from .project import Project
 from .report import README
@@ -26,10 +27,9 @@ from .report import README
 PYPROJECT = Path("pyproject.toml")
 # Files that only the author can write, and what about.
 WRITTEN_BY_HAND = {
-    "data/README.md": "what the data is, who made it, when, and on what terms",
+    ABOUT: "what the data is, who made it, when, and on what terms",
     "tests/test_model.py": "its cases are the template's; add what your service must get right",
 }
-TEMPLATES_WORDS = "*Written by the template"  # begins what only the author can write
 
 
 def add_arguments(verb: argparse.ArgumentParser, adopting: Adopting | None) -> None:
@@ -160,7 +160,7 @@ def _remaining(readme: str) -> Iterator[str]:
         if f"{mark} {markdown.escaped(answers.get(prompt, chr(0)))}\n" in readme:
             yield f"{README}: the {option[2:]}, if it speaks of other data ({option})"
     sections = re.split(r"^## +", readme, flags=re.MULTILINE)
-    names = [one.partition("\n")[0].strip() for one in sections if TEMPLATES_WORDS in one]
+    names = [one.partition("\n")[0].strip() for one in sections if MARK in one]
     if names:
         yield f"{README}: {', '.join(names)}: they give the template's reasons for its data"
     for name, about in WRITTEN_BY_HAND.items():

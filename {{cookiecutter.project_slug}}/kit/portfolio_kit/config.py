@@ -203,7 +203,7 @@ def _options(overrides: Iterable[str]) -> Iterator[tuple[str, str, str]]:
 
 def _value(text: str) -> Any:
     try:
-        return parse(text)
+        return _parse(text)
     except ValueError:
         return text
 
@@ -227,7 +227,7 @@ def text_of(path: Path) -> str:
 def parsed(text: str) -> dict[str, Any]:
     """Return what a `params.yaml` says; raises `UserError` if it cannot be read."""
     try:
-        values = parse(text)
+        values = _parse(text)
     except ValueError as error:
         raise UserError(f"{PARAMS_FILE}: cannot be read: {error}") from None
     if not isinstance(values, dict):
@@ -236,7 +236,7 @@ def parsed(text: str) -> dict[str, Any]:
     return values
 
 
-def parse(text: str) -> Any:
+def _parse(text: str) -> Any:
     """Return what YAML says; raises `ValueError` with the reason why it cannot be read."""
     try:
         values = yaml.load(text, _Loader)

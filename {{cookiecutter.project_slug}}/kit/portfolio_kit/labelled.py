@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -27,11 +26,13 @@ def look(asked: Asked) -> Seen:
     text, label = _columns(table, known, path.name)
     group = known.get("data.group_column")
     fields = {"data.text_column": text, "data.label_column": label, "data.group_column": group}
-    check(path, {field: name for field, name in fields.items() if name is not None}, "data.source")
+    wanted = {field: name for field, name in fields.items() if name is not None}
+    tables.read(path, wanted, "data.source")  # each has to be there once
     values: dict[str, Any] = {"data.text_column": text, "data.label_column": label}
     if test := known.get("data.test_source"):
         held_out, values["data.test_sha256"] = tables.located(test, None, "data.test_source")
-        check(held_out, {"data.text_column": text, "data.label_column": label}, "data.test_source")
+        both = {"data.text_column": text, "data.label_column": label}
+        tables.read(held_out, both, "data.test_source")
 
     names = known.get("data.label_names")
     written = table[label].tolist()
@@ -65,11 +66,6 @@ def look(asked: Asked) -> Seen:
             f"{rare[0]!r:.40}, and are rejected by the data stage: join, fill or delete them"
         )
     return Seen(sha256, values, lines, undecided)
-
-
-def check(path: Path, wanted: dict[str, str], source: str) -> None:
-    """Raise `UserError` unless a file has each column of `wanted`, given by parameter, once."""
-    tables.read(path, wanted, source)
 
 
 def _columns(table: pd.DataFrame, known: dict[str, Any], file: str) -> tuple[str, str]:

@@ -88,7 +88,7 @@ class Predictor(OnnxModel[Manifest]):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return how many classes there are: the most that a request may ask for."""
+        """Return how many classes there are."""
         return {"classes": len(self.manifest.labels)}
 
 

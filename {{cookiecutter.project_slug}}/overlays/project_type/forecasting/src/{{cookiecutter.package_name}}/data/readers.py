@@ -17,8 +17,10 @@ def read(path: Path, data: Data, source: str) -> tuple[pd.DataFrame, bool]:
     `UserError`, which names the parameter `source`, for a file that is empty or cannot be parsed,
     and for missing columns and unreadable times.
     """
-    covariates = {"data.future_columns": data.future_columns}
-    covariates["data.past_columns"] = data.past_columns
+    covariates = {
+        "data.future_columns": data.future_columns,
+        "data.past_columns": data.past_columns,
+    }
     rows = files.read(
         path, source, data.time_column, data.target_column, data.id_column, covariates
     )

@@ -23,7 +23,6 @@ const pose = tryIt({
     back.hidden = document_id === undefined;
     byId("answer").append(...headline(results.length, back.hidden ? null : liked));
     byId("details").hidden = !results.length;
-    // Fused ranks give small scores, which differ in the fourth decimal.
     const items = results.map((result) => resultItem(result, result.score.toFixed(3)));
     byId("results").replaceChildren(...items);
   },
