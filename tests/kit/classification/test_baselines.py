@@ -51,6 +51,17 @@ def test_sparse_features_give_the_same_answer():
     np.testing.assert_allclose(one, other, atol=1e-2)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, csr_matrix], ids=["dense", "sparse"])
+def test_a_refit_is_of_the_best_settings_on_train_and_valid(kind):
+    features, targets = example(0)
+    scores = iter([0.4, 0.5, 0.3, 0.2])
+    ours = {name: kind(values) for name, values in features.items()}
+    found = tuned_regression(ours, targets, lambda *_: next(scores), "test", refit=True)
+    both = [np.concatenate([part["train"], part["valid"]]) for part in (features, targets)]
+    expected = LogisticRegression(C=10, class_weight="balanced", max_iter=2000).fit(*both)
+    np.testing.assert_allclose(found, expected.predict_proba(features["test"]), atol=1e-2)
+
+
 def test_at_most_four_models_are_fitted_and_the_best_answers(monkeypatch):
     """Scores are made up: the middle is best without weights, and no other is better."""
     fits, scores = [], iter([0.5, 0.4, 0.3, 0.2])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from portfolio_kit.errors import UserError
-from portfolio_kit.text.tokens import PAD_ID, bucket, encode, load_tokenizer, pad
+from portfolio_kit.text.tokens import PAD_ID, bucket, encode, load_tokenizer, pad, shuffled_batches
 
 
 def test_padding_keeps_each_text_and_masks_the_rest():
@@ -54,3 +54,24 @@ def test_a_file_that_is_not_a_tokenizer_is_rejected(content):
     Path("tokenizer.json").write_bytes(content)
     with pytest.raises(UserError, match=r"^model\.backbone: tokenizer\.json is not a usable"):
         load_tokenizer(Path("tokenizer.json"), max_tokens=8)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_epochs_batches_are_random_and_tight_and_hold_each_row_once(seed):
+    lengths = np.random.default_rng(seed).geometric(0.1, size=1700)
+    one, again, other = (
+        shuffled_batches(lengths, 16, np.random.default_rng([seed, epoch])) for epoch in (1, 1, 2)
+    )
+    assert sorted(np.concatenate(one)) == list(range(1700))
+    assert all(len(batch) <= 16 for batch in one)
+    assert [batch.tolist() for batch in one] == [batch.tolist() for batch in again]
+    assert {frozenset(batch.tolist()) for batch in one} != {frozenset(b.tolist()) for b in other}
+
+    def padding(batches):
+        return sum(len(b) * lengths[b].max() - lengths[b].sum() for b in batches)
+
+    at_random = np.array_split(np.random.default_rng(seed).permutation(1700), len(one))
+    assert padding(one) < padding(at_random) / 4
+    # Lengths say nothing about the order of batches.
+    means = [lengths[batch].mean() for batch in one]
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.4

@@ -17,11 +17,12 @@ CHECKPOINT = Path(".cache/checkpoint.safetensors")
 class Checkpoint:
     """The state of a training run, in one file that is replaced in one step."""
 
-    def __init__(self, code: Path, *identity: Any) -> None:
+    def __init__(self, code: Path, *identity: Any, path: Path = CHECKPOINT) -> None:
         """Read what was saved last, unless anything that decides the weights has changed.
 
         That is `identity`, torch's version, the Python files under `code`, and this package's.
         """
+        self._path = path
         digest = hashlib.sha256(json.dumps([torch.__version__, *identity]).encode())
         for folder in (code, Path(__file__).parent):
             for source in sorted(folder.rglob("*.py")):
@@ -33,7 +34,7 @@ class Checkpoint:
         self.best: dict[str, float] = {}  # the best epoch's scores, and its number
         self.run_id: str | None = None  # of MLflow
         try:
-            with safe_open(CHECKPOINT, "pt") as file:
+            with safe_open(path, "pt") as file:
                 facts = json.loads(file.metadata()["facts"])
                 if facts.pop("identity") == self._identity:
                     self._tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -77,11 +78,11 @@ class Checkpoint:
             self._tensors |= {f"optimizer.{number}.{key}": value for key, value in state.items()}
         facts = {name: getattr(self, name) for name in ("step", "seconds", "best", "run_id")}
         metadata = {"facts": json.dumps({**facts, "identity": self._identity})}
-        artifacts.write_atomic(CHECKPOINT, lambda path: save_file(self._tensors, path, metadata))
+        artifacts.write_atomic(self._path, lambda path: save_file(self._tensors, path, metadata))
 
     def remove(self) -> None:
         """Delete the file once the model is exported."""
-        CHECKPOINT.unlink(missing_ok=True)
+        self._path.unlink(missing_ok=True)
 
     def _under(self, prefix: str) -> dict[str, torch.Tensor]:
         found = self._tensors.items()

@@ -1,11 +1,14 @@
-"""Writes a torch model as an ONNX file."""
+"""Writes a torch model as an ONNX file, and compares the two."""
 
 import logging
 import warnings
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
+
+from .errors import UserError
 
 
 def write(
@@ -35,3 +38,14 @@ def write(
     for part in (graph, *graph.node, *values):
         part.ClearField("metadata_props")
     path.write_bytes(proto.SerializeToString(deterministic=True))
+
+
+def largest_difference(exported: np.ndarray, trained: np.ndarray, limit: float, what: str) -> float:
+    """Return the largest difference between outputs; raises `UserError` if it exceeds the limit.
+
+    Both arrays have the same shape; `what` names one of their values.
+    """
+    difference = float(np.abs(exported - trained).max())
+    if not difference <= limit:
+        raise UserError(f"export: {what} of ONNX differs from torch's by {difference}")
+    return difference

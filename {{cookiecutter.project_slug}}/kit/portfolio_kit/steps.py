@@ -40,12 +40,14 @@ class Progress:
         steps: int,
         save_every: int,
         is_main: bool = True,
+        name: str = "training",
     ) -> None:
         self._checkpoint, self._model, self._optimizer = checkpoint, model, optimizer
         self._save_every, self._is_main = save_every, is_main
+        self._prefix = "" if name == "training" else f"{name}_"
         self._start = time.perf_counter() - checkpoint.seconds
         self._bar = tqdm(
-            total=steps, initial=checkpoint.step, desc="training", unit="step", disable=not is_main
+            total=steps, initial=checkpoint.step, desc=name, unit="step", disable=not is_main
         )
 
     def __enter__(self) -> Self:
@@ -71,7 +73,9 @@ class Progress:
         if self._is_main and checkpoint.step % LOG_STEPS == 0:
             rate = self._optimizer.param_groups[0]["lr"]
             self._bar.set_postfix(loss=f"{loss.item():.4f}")
-            mlflow.log_metrics({"loss": loss.item(), "learning_rate": rate}, step=checkpoint.step)
+            values = {"loss": loss.item(), "learning_rate": rate}
+            named = {f"{self._prefix}{key}": value for key, value in values.items()}
+            mlflow.log_metrics(named, step=checkpoint.step)
 
     def epoch(self, number: int, scores: dict[str, float]) -> None:
         """Keep the best epoch, save, and log the validation scores."""

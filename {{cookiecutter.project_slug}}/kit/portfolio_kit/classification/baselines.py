@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse, vstack
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
@@ -19,25 +20,31 @@ Score = Callable[[np.ndarray, np.ndarray], float]  # targets and predictions, bo
 
 
 def tuned_regression(
-    features: dict[str, Any], targets: dict[str, np.ndarray], score: Score, name: str
+    features: dict[str, Any],
+    targets: dict[str, np.ndarray],
+    score: Score,
+    name: str,
+    refit: bool = False,
 ) -> np.ndarray:
     """Fit on train, choose the settings on valid, and return test probabilities (rows, classes).
 
     features are (rows, features), dense or sparse, by split; targets (rows,) class indices. From
     the middle strength, with and without class weights, the better goes up, or else down. Each fit
     starts from the last: at most four of the six settings are tried, the later ones in less time.
+    With `refit` the best settings are fitted again, on train and valid together.
     """
     low, middle, high = STRENGTHS
     model = LogisticRegression(max_iter=2000, warm_start=True)
-    best, probabilities = -np.inf, np.empty(0)
+    best, probabilities, chosen = -np.inf, np.empty(0), {}
     with one_thread(), tqdm(total=4, desc=f"baseline, {name}", unit="fit") as progress:
 
         def is_best(**settings: Any) -> bool:
-            nonlocal best, probabilities
+            nonlocal best, probabilities, chosen
             model.set_params(**settings).fit(features["train"], targets["train"])
             found = score(targets["valid"], model.predict(features["valid"]))
             if is_better := found > best:
                 best, probabilities = found, model.predict_proba(features["test"])
+                chosen = settings
             progress.update()
             return is_better
 
@@ -45,6 +52,12 @@ def tuned_regression(
         weight = "balanced" if is_best(C=middle, class_weight="balanced") else None
         if not is_best(C=high, class_weight=weight):
             is_best(C=low, class_weight=weight)
+        if refit:
+            both = features["train"], features["valid"]
+            stacked = vstack(both) if issparse(both[0]) else np.vstack(both)
+            labels = np.concatenate([targets["train"], targets["valid"]])
+            model.set_params(**chosen).fit(stacked, labels)
+            probabilities = model.predict_proba(features["test"])
     return probabilities
 
 

@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 from ..errors import UserError
 
 PAD_ID = 0  # "[PAD]" of BERT vocabularies; masked, so it changes no result
+BUCKET_BATCHES = 50  # sort by length inside windows of this many batches: random, yet tight
 
 
 def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
@@ -41,3 +42,14 @@ def bucket(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
     """Return batches of indices, each of similar lengths, which keeps padding short."""
     order = np.argsort(lengths, kind="stable")
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def shuffled_batches(
+    lengths: np.ndarray, batch_size: int, random: np.random.Generator
+) -> list[np.ndarray]:
+    """Return an epoch's batches of row indices in random order, each of texts of similar length."""
+    order = random.permutation(len(lengths))
+    window = batch_size * BUCKET_BATCHES
+    windows = [order[start : start + window] for start in range(0, len(order), window)]
+    batches = [rows[batch] for rows in windows for batch in bucket(lengths[rows], batch_size)]
+    return [batches[index] for index in random.permutation(len(batches))]

@@ -122,8 +122,19 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(fit):
 
 def test_training_lowers_the_loss(fit):
     losses = fit(epochs=8).losses
-    assert len(losses) == 8
-    assert losses[-1] < losses[0]
+    assert len(losses) == 9  # the first one is the regression's
+    assert losses[-1] < losses[1]
+
+
+def test_the_regression_is_kept_where_training_makes_it_worse(
+    fit, forecaster, windows, lesson
+):
+    result = fit(epochs=2, learning_rate=1.0)
+    start = forecaster()
+    least_squares.fit_regression(start, windows, *lesson)
+    assert result.best["epoch"] == 0
+    assert result.best["loss"] == result.losses[0] < min(result.losses[1:])
+    assert same(weights(result.model), weights(start))
 
 
 def test_covariates_that_are_known_in_advance_are_learned_from(fit, windows, lesson):

@@ -176,7 +176,7 @@ def export_again(trained, configure, monkeypatch):
         again = copy.deepcopy(model)
         change(again)
         with tracking.run(params):
-            return export.export(again, *given, params)
+            return export.publish(export.export(again, *given, params), again, seconds=1)
 
     return export_again
 
@@ -232,6 +232,7 @@ def test_training_leaves_nothing_half_done(trained):
         "tokenizer.json",
         "vocabulary.json",
         "reference.csv",
+        "validation.parquet",
         "manifest.json",
     }
 

@@ -17,6 +17,7 @@ from portfolio_kit.checkpoint import Checkpoint
 from portfolio_kit.text.encoder import embed_texts, load_backbone
 from portfolio_kit.text.tokens import encode, load_tokenizer
 
+from {{cookiecutter.package_name}}.predictor import VALIDATION, Manifest, Predictor
 from {{cookiecutter.package_name}}.training import train
 from {{cookiecutter.package_name}}.training.model import HEAD_SCALE, Classifier, Examples
 
@@ -137,28 +138,6 @@ def test_the_head_starts_at_the_mean_of_each_class(classifier, lesson):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_an_epochs_batches_are_random_and_tight_and_hold_each_row_once(seed):
-    lengths = np.random.default_rng(seed).geometric(0.1, size=1700)
-    one, again, other = (
-        train.shuffled_batches(lengths, 16, np.random.default_rng([seed, epoch]))
-        for epoch in (1, 1, 2)
-    )
-    assert sorted(np.concatenate(one)) == list(range(1700))
-    assert all(len(batch) <= 16 for batch in one)
-    assert [batch.tolist() for batch in one] == [batch.tolist() for batch in again]
-    assert {frozenset(batch.tolist()) for batch in one} != {frozenset(b.tolist()) for b in other}
-
-    def padding(batches):
-        return sum(len(b) * lengths[b].max() - lengths[b].sum() for b in batches)
-
-    at_random = np.array_split(np.random.default_rng(seed).permutation(1700), len(one))
-    assert padding(one) < padding(at_random) / 4
-    # Lengths say nothing about the order of batches.
-    means = [lengths[batch].mean() for batch in one]
-    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.4
-
-
-@pytest.mark.parametrize("seed", range(5))
 def test_class_weights_go_from_none_to_those_of_scikit_learn(seed, configure):
     random = np.random.default_rng(seed)
     targets = np.concatenate([np.arange(4), random.choice(4, size=60, p=[0.6, 0.2, 0.15, 0.05])])
@@ -202,6 +181,15 @@ def test_an_interrupted_run_ends_with_the_weights_of_one_that_was_not(
     assert parts.best == whole.best
 
 
+def test_without_a_validation_set_the_last_epoch_stays(classifier, lesson, configure):
+    torch.set_num_threads(1)
+    params = configure({"train.epochs": 2, "train.freeze_layers": 0})
+    model, checkpoint = classifier(), Checkpoint(Path("code"), "refit")
+    train.fit(model, lesson[0], None, params, Accelerator(cpu=True), checkpoint)
+    assert checkpoint.best == {}
+    assert not same(weights(model), weights(classifier()))
+
+
 @pytest.fixture
 def prepared(configure, run):
     """Run the data stage on the notes."""
@@ -239,3 +227,63 @@ def test_without_data_there_is_no_training(configure, rejection):
     configure()
     [line] = rejection("train")
     assert str(artifacts.PROCESSED) in line
+
+
+@pytest.fixture
+def train_tiny(prepared, configure, tiny_backbone, tracking_store, monkeypatch):
+    """Train the tiny encoder on the notes, with a step that may die; return the manifest."""
+
+    def train_tiny(refit, dies=lambda: False):
+        def clip_or_die(*arguments, **settings):
+            if dies():
+                raise InterruptedError
+            return clip(*arguments, **settings)
+
+        backbone = {"model.backbone": str(tiny_backbone), "model.sha256": None}
+        settings = {"train.refit": refit, "train.freeze_layers": 0, "train.checkpoint_steps": 3}
+        with monkeypatch.context() as patch:
+            clip = nn.utils.clip_grad_norm_
+            patch.setattr(nn.utils, "clip_grad_norm_", clip_or_die)
+            train.train(configure({**backbone, **settings}))
+        return artifacts.read_manifest(artifacts.MODELS, Manifest, "train")
+
+    return train_tiny
+
+
+def test_a_refit_changes_the_weights_and_nothing_that_was_chosen_on_valid(train_tiny, configure):
+    chosen = train_tiny(refit=False)
+    answers, signals = (Path("models", name).read_bytes() for name in (VALIDATION, "reference.csv"))
+    known = Path("models/vocabulary.json").read_bytes()
+    again = train_tiny(refit=True)
+    assert again.version != chosen.version
+    assert 0 < again.max_difference < 1e-3
+    own = {"refit", "version", "files", "train_seconds", "peak_memory_mb", "tracking_run"}
+    own |= {"max_difference", "model_files"}  # the last holds speeds
+    assert again.model_dump(exclude=own) == chosen.model_dump(exclude=own)
+    assert Path("models", VALIDATION).read_bytes() == answers
+    assert Path("models/reference.csv").read_bytes() == signals
+    assert Path("models/vocabulary.json").read_bytes() != known
+
+
+def test_a_refit_trains_on_both_sets_for_the_epochs_that_were_found(train_tiny, monkeypatch):
+    calls, fit = [], train.fit
+
+    def recorded(model, rows, valid, params, *more):
+        calls.append((len(rows.ids), valid, params.train.epochs))
+        fit(model, rows, valid, params, *more)
+
+    monkeypatch.setattr(train, "fit", recorded)
+    manifest = train_tiny(refit=True)
+    (rows, valid, _), (both, none, epochs) = calls
+    assert both == rows + len(valid.ids)
+    assert none is None
+    assert epochs == manifest.validation["epoch"]
+
+
+def test_a_run_killed_in_each_part_resumes_with_the_same_model(train_tiny):
+    whole, steps = train_tiny(refit=True), itertools.count(1)
+    for death in (5, 15):  # training takes ten steps, and the second death repeats two
+        with pytest.raises(InterruptedError):
+            train_tiny(refit=True, dies=lambda: next(steps) == death)
+    assert train_tiny(refit=True).version == whole.version
+    assert {path.name for path in Path(".cache").glob("*.safetensors")} == {"trained.safetensors"}

@@ -40,6 +40,7 @@ SETTINGS = {
     "train.threads": 1,
     "train.precision": "fp32",
     "train.checkpoint_steps": 100,
+    "train.refit": False,
     "train.int8": False,
     "train.review_precision": 0.9,
     "evaluate.bootstrap_samples": 200,

@@ -11,6 +11,7 @@ from portfolio_kit.text.tokens import bucket, encode, load_tokenizer, pad
 
 from .params import Serving
 
+VALIDATION = "validation.parquet"  # is_right and confidence by text of `valid`, before the refit
 BATCH_SIZE = 32
 Ids = list[int]  # a text's tokens
 
@@ -31,6 +32,7 @@ class Manifest(records.Manifest):
     backbone: str
     temperature: float  # the logits are divided by it
     target_precision: float  # of the answers that are not abstained from
+    refit: bool  # on `train` and `valid`, after all else was chosen and measured on `valid`
     model_files: dict[str, ModelFile]  # by precision; empty until they are measured
     threshold: float = 1.0  # of confidence, from which on that precision was reached on `valid`
     accuracy_lost: float = 0.0  # by the conversion to ONNX

@@ -3,17 +3,17 @@
 import json
 import re
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from portfolio_kit.project import Observation
 
-from .predictor import Predictor
+from .predictor import Ids, Predictor
 
 VOCABULARY = "vocabulary.json"
 MAX_WORDS = 50_000  # the most frequent
+MAX_EMBEDDED = 1_000  # training texts whose embeddings are averaged
 WORD = re.compile(r"\w+")
 
 
@@ -44,8 +44,10 @@ def words_of(text: str) -> list[str]:
     return WORD.findall(text.casefold())
 
 
-def write_vocabulary(folder: Path, texts: list[str], embeddings: np.ndarray) -> None:
-    """Write the words of training texts, and the centroid of embeddings (rows, hidden)."""
+def write_vocabulary(predictor: Predictor, texts: list[str], ids: list[Ids]) -> None:
+    """Write the words of training texts, and the centroid of their embeddings, to the model."""
+    some = np.linspace(0, len(ids) - 1, min(len(ids), MAX_EMBEDDED)).astype(int)
+    _, embeddings = predictor.compute([ids[row] for row in some])
     counts = Counter(word for text in texts for word in words_of(text))
     centroid = embeddings.mean(axis=0, dtype=float)
     centroid /= np.linalg.norm(centroid)
@@ -53,4 +55,5 @@ def write_vocabulary(folder: Path, texts: list[str], embeddings: np.ndarray) -> 
         "vocabulary": sorted(word for word, _ in counts.most_common(MAX_WORDS)),
         "centroid": [round(float(value), 6) for value in centroid],
     }
-    (folder / VOCABULARY).write_text(json.dumps(known), encoding="utf-8", newline="\n")
+    file = predictor.folder / VOCABULARY
+    file.write_text(json.dumps(known), encoding="utf-8", newline="\n")

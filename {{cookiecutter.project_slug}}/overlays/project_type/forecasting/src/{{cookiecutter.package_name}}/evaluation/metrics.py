@@ -79,10 +79,10 @@ def model_card(metrics: Metrics, model: Manifest) -> list[str]:
     sections.append(
         f"## Training\n\nHorizon {duration(shape.horizon, shape.freq)}, seasons of "
         f"{', '.join(map(str, shape.season_lengths))} steps, {model.windows['train']:,} windows. "
-        f"{shape.inputs()} Kept: the epoch with the lowest validation loss ({scores}). Intervals "
-        "were widened or narrowed by series on the validation block (conformalised quantile "
-        f"regression); over all series, those of 80% to {model.widths[0]:.3f} and those of 95% to "
-        f"{model.widths[1]:.3f} times the network's."
+        f"{shape.inputs()} Kept: the epoch with the lowest validation loss ({scores}); epoch 0 is "
+        "the regression that training starts from. Intervals were widened or narrowed by series on "
+        "the validation block (conformalised quantile regression); over all series, those of 80% "
+        f"to {model.widths[0]:.3f} and those of 95% to {model.widths[1]:.3f} times the network's."
     )
     return sections
 

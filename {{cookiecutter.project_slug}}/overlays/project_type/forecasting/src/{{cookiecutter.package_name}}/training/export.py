@@ -11,7 +11,6 @@ from torch import nn
 
 from portfolio_kit import artifacts, onnx_export, tracking
 from portfolio_kit.checkpoint import Checkpoint
-from portfolio_kit.errors import UserError
 from portfolio_kit.monitoring import reference
 from portfolio_kit.timegrid.conformal import fit_widths
 from portfolio_kit.timegrid.origins import Origins
@@ -141,9 +140,9 @@ def verify(
         unit = served.forecaster.unit(torch.from_numpy(inputs.history))
     both = (trained, torch.from_numpy(predictor.quantiles(windows, some)))
     one, other = (served.forecaster.normalise(each.flatten(start_dim=1), unit) for each in both)
-    difference = float((one - other).abs().max())
-    if not difference <= MAX_DIFFERENCE:
-        raise UserError(f"export: a quantile of ONNX differs from torch's by {difference:.2%}")
+    difference = onnx_export.largest_difference(
+        other.numpy(), one.numpy(), MAX_DIFFERENCE, "a quantile"
+    )
     version = artifacts.sha256(WORKSHOP / "model.onnx")[:12]
     predictor.manifest = manifest.model_copy(
         update={"version": version, "max_difference": difference}

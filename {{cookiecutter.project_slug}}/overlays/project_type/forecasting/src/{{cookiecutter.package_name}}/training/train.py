@@ -77,6 +77,8 @@ def fit(
     steps_per_epoch = math.ceil(len(train.at) / settings.batch_size)
     steps = settings.epochs * steps_per_epoch
     with Progress(checkpoint, model, optimizer, steps, settings.checkpoint_steps) as progress:
+        if not checkpoint.step:  # on a short series no epoch may improve on the regression
+            progress.epoch(0, validate(model, windows, valid))
         while checkpoint.step < steps:
             epoch, done = divmod(checkpoint.step, steps_per_epoch)
             if checkpoint.is_stale(epoch, settings.patience, settings.epochs):

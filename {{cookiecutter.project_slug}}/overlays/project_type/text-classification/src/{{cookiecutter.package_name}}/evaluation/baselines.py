@@ -17,17 +17,20 @@ Splits = dict[str, pd.DataFrame]  # by name, with the columns text and target (a
 Features = dict[str, np.ndarray]  # (rows, features) by split
 
 
-def predict_with_baselines(splits: Splits, embeddings: Features) -> dict[str, np.ndarray]:
-    """Return the probabilities (test rows, classes) of each baseline."""
+def predict_with_baselines(
+    splits: Splits, embeddings: Features, refit: bool
+) -> dict[str, np.ndarray]:
+    """Return the probabilities (test rows, classes) of each baseline, `refit` as the model was."""
     counts = np.bincount(splits["train"]["target"])
     majority = np.eye(len(counts))[counts.argmax()]
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(splits["train"]["text"])
+    texts = pd.concat([splits[name]["text"] for name in ("train", "valid")[: 1 + refit]])
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(texts)
     tfidf = {name: vectorizer.transform(rows["text"]) for name, rows in splits.items()}
     targets = {name: rows["target"].to_numpy() for name, rows in splits.items()}
     score = partial(macro_f1, n_classes=len(counts))
     probabilities = {"majority class": np.tile(majority, (len(splits["test"]), 1))}
     for name, features in (("TF-IDF", tfidf), ("frozen embeddings", embeddings)):
-        found = tuned_regression(features, targets, score, name)
+        found = tuned_regression(features, targets, score, name, refit)
         probabilities[f"{name} + logistic regression"] = found
     return probabilities
 

@@ -9,6 +9,7 @@ import torch
 from sklearn.metrics import precision_recall_fscore_support
 
 from portfolio_kit import artifacts, cores, tracking
+from portfolio_kit.classification.calibration import PRECISIONS, abstention_threshold
 from portfolio_kit.errors import UserError
 from portfolio_kit.intervals import interval_95, share_interval_95
 from portfolio_kit.records import Versus
@@ -16,8 +17,7 @@ from portfolio_kit.report import write_metrics
 
 from ..data.prepare import SPLITS, Dataset, read_split
 from ..params import Params
-from ..predictor import Manifest, Predictor, softmax
-from ..training.calibration import PRECISIONS, abstention_threshold
+from ..predictor import VALIDATION, Manifest, Predictor, softmax
 from . import error_analysis, figures
 from .baselines import frozen_embeddings, predict_with_baselines
 from .metrics import Calibration, ClassScores, Metrics, SelectivePrediction
@@ -36,18 +36,18 @@ def evaluate(params: Params) -> None:
     splits = {name: read_split(name) for name in SPLITS}
     for rows in splits.values():
         rows["target"] = rows["label"].map(model.labels.index)
-    train, valid, test = splits.values()
+    train, _, test = splits.values()
+    valid = pd.read_parquet(artifacts.MODELS / VALIDATION)  # as answered before the refit
 
     print("evaluating the exported model and three baselines")
-    for rows in (valid, test):
-        logits, _ = predictor.compute(predictor.prepare(rows["text"].tolist()))
-        ours = softmax(logits)  # in the end those of the test set
-        rows["answer"] = np.array(model.labels)[ours.argmax(axis=1)]
-        rows["is_right"] = rows["answer"] == rows["label"]
-        rows["confidence"] = ours.max(axis=1)
-        rows["uncalibrated"] = softmax(logits * model.temperature).max(axis=1)
+    logits, _ = predictor.compute(predictor.prepare(test["text"].tolist()))
+    ours = softmax(logits)
+    test["answer"] = np.array(model.labels)[ours.argmax(axis=1)]
+    test["is_right"] = test["answer"] == test["label"]
+    test["confidence"] = ours.max(axis=1)
+    test["uncalibrated"] = softmax(logits * model.temperature).max(axis=1)
     embeddings = frozen_embeddings(splits, params.model)
-    baselines = predict_with_baselines(splits, embeddings)
+    baselines = predict_with_baselines(splits, embeddings, model.refit)
     metrics = Metrics.of(
         model,
         data,

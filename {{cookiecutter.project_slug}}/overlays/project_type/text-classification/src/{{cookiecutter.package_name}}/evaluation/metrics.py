@@ -91,6 +91,11 @@ def model_card(metrics: Metrics, model: Manifest) -> list[str]:
         f"the lowest validation loss ({scores}). Its logits are divided by a temperature of "
         f"{model.temperature:.3f}, fitted on the validation set."
     )
+    if model.refit:
+        training += (
+            " Then it was trained again for that many epochs on training and validation rows "
+            "together. All scores on the validation set are from before."
+        )
     files = [
         (name, str(file.megabytes), str(file.milliseconds_per_text), f"{file.accuracy:.3f}")
         for name, file in model.model_files.items()

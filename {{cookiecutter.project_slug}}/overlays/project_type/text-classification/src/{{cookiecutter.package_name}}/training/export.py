@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import pandas as pd
 import torch
 from onnxruntime.quantization import quantize_dynamic
 from safetensors.torch import save_file
@@ -14,21 +15,23 @@ from sklearn.metrics import accuracy_score
 
 from portfolio_kit import artifacts, onnx_export, tracking
 from portfolio_kit.checkpoint import Checkpoint
-from portfolio_kit.errors import UserError
+from portfolio_kit.classification.calibration import (
+    abstention_threshold,
+    fit_temperature,
+    review_advice,
+)
 from portfolio_kit.monitoring import reference
 from portfolio_kit.text.encoder import embed_texts
 from portfolio_kit.text.tokens import pad
 
 from ..data.prepare import Dataset
 from ..params import Params
-from ..predictor import Manifest, ModelFile, Predictor, softmax
+from ..predictor import VALIDATION, Manifest, ModelFile, Predictor, softmax
 from ..signals import Signals, write_vocabulary
-from .calibration import abstention_threshold, fit_temperature, review_advice
 from .model import Classifier, Examples
 
 MAX_DIFFERENCE = 1e-3  # of a logit: far below what changes a label
 MAX_INT8_LOSS = 0.005  # of accuracy on the validation set
-MAX_EMBEDDED = 1_000  # training texts whose embeddings are averaged
 WORKSHOP = Path(".cache/export")
 FP32, INT8 = (WORKSHOP / precision / "model.onnx" for precision in ("fp32", "int8"))
 WEIGHTS = Path(".cache/trained.safetensors")  # for the benchmark, which serves torch as well
@@ -43,8 +46,13 @@ def export(
     checkpoint: Checkpoint,
     params: Params,
 ) -> Manifest:
-    """Calibrate `model`, convert it, verify the files, and publish the chosen one in `models/`."""
-    temperature, logits = calibrate(model, valid)
+    """Calibrate `model`, convert it, verify the files, and return the manifest of the chosen one.
+
+    The workshop then holds all that is published.
+    """
+    with torch.inference_mode():
+        logits = model.head(embed_texts(model, valid.ids)).numpy()
+    temperature = fit_temperature(logits, valid.targets.numpy())
     manifest = Manifest(
         project_type="text-classification",
         version="",  # until the file is chosen
@@ -53,8 +61,8 @@ def export(
         splits=data.files,
         validation=checkpoint.best,
         max_difference=0.0,
-        train_seconds=round(checkpoint.seconds, 1),
-        peak_memory_mb=tracking.peak_memory_mb(),
+        train_seconds=0.0,
+        peak_memory_mb=0.0,
         tracking_run=checkpoint.run_id,
         examples=data.examples,
         labels=sorted(data.classes),
@@ -62,29 +70,46 @@ def export(
         backbone=params.model.backbone,
         temperature=temperature,
         target_precision=params.train.review_precision,
+        refit=False,
         model_files={},
     )
-    convert(model, backbone / "tokenizer.json", valid)
-    manifest = verify(manifest, logits, valid, params)
-    return publish(manifest, model, train, valid, params)
-
-
-def calibrate(model: Classifier, valid: Examples) -> tuple[float, np.ndarray]:
-    """Fold the temperature into the head; return it and the calibrated logits (rows, classes)."""
-    with torch.inference_mode():
-        embeddings = embed_texts(model, valid.ids)
-        temperature = fit_temperature(model.head(embeddings).numpy(), valid.targets.numpy())
-        for weights in model.head.parameters():  # linear, so this divides its logits
-            weights.div_(temperature)
-        return temperature, model.head(embeddings).numpy()
-
-
-def convert(model: Classifier, tokenizer: Path, valid: Examples) -> None:
-    """Write the model as ONNX, with its tokenizer, into the folders of `FP32` and `INT8`."""
     shutil.rmtree(WORKSHOP, ignore_errors=True)  # left by a killed run
     for file in (FP32, INT8):
         file.parent.mkdir(parents=True)
-        shutil.copyfile(tokenizer, file.with_name("tokenizer.json"))
+        shutil.copyfile(backbone / "tokenizer.json", file.with_name("tokenizer.json"))
+    logits = calibrate(model, temperature, valid)
+    convert(model, valid)
+    manifest = verify(manifest, logits, valid, params)
+    describe(manifest, train, valid, params)
+    return manifest
+
+
+def replace(
+    model: Classifier, manifest: Manifest, train: Examples, valid: Examples, params: Params
+) -> Manifest:
+    """Convert `model` into the place of the one that was exported, and return its manifest.
+
+    What was chosen and measured on `valid` stays: `model` was trained on those rows.
+    """
+    trained = calibrate(model, manifest.temperature, valid)
+    convert(model, valid)
+    logits, _ = Predictor(FP32.parent, manifest, params.serve).compute(valid.ids)
+    difference = onnx_export.largest_difference(logits, trained, MAX_DIFFERENCE, "a logit")
+    predictor = Predictor(WORKSHOP / manifest.precision, manifest, params.serve)
+    write_vocabulary(predictor, train.texts, train.ids)
+    return manifest.model_copy(update={"refit": True, "max_difference": difference})
+
+
+def calibrate(model: Classifier, temperature: float, valid: Examples) -> np.ndarray:
+    """Fold the temperature into the head; return the calibrated logits (rows, classes)."""
+    with torch.inference_mode():
+        for weights in model.head.parameters():  # linear, so this divides its logits
+            weights.div_(temperature)
+        return model.head(embed_texts(model, valid.ids)).numpy()
+
+
+def convert(model: Classifier, valid: Examples) -> None:
+    """Write the model as ONNX to `FP32` and `INT8`."""
     token_ids, mask = map(torch.from_numpy, pad(valid.ids[:2]))
     inputs = {"input_ids": token_ids, "attention_mask": mask}
     onnx_export.write(model, inputs, ["logits", "embeddings"], free=2, path=FP32)
@@ -112,21 +137,21 @@ def verify(manifest: Manifest, trained: np.ndarray, valid: Examples, params: Par
             milliseconds_per_text=round(1000 * (time.perf_counter() - start) / len(valid.ids), 2),
             accuracy=accuracy_score(targets, logits[precision].argmax(axis=1)),
         )
-    difference = float(np.abs(logits["fp32"] - trained).max())
-    if not difference <= MAX_DIFFERENCE:
-        raise UserError(f"export: a logit of ONNX differs from torch's by {difference}")
+    limits = MAX_DIFFERENCE, "a logit"
+    difference = onnx_export.largest_difference(logits["fp32"], trained, *limits)
     loss = files["fp32"].accuracy - files["int8"].accuracy
     chosen = "int8" if params.train.int8 and loss <= MAX_INT8_LOSS else "fp32"
     if params.train.int8 and chosen == "fp32":
         print(f"train.int8: not used, it loses {loss:.2%} of accuracy on the validation set")
     confidence = softmax(logits[chosen]).max(axis=1)
     is_right = logits[chosen].argmax(axis=1) == targets
+    answers = pd.DataFrame({"is_right": is_right, "confidence": confidence})
+    answers.to_parquet(WORKSHOP / chosen / VALIDATION)
     if advice := review_advice(confidence, is_right, manifest.target_precision):
         print(advice)
     accuracy = accuracy_score(targets, trained.argmax(axis=1))
     return manifest.model_copy(
         update={
-            "version": artifacts.sha256(WORKSHOP / chosen / "model.onnx")[:12],
             "precision": chosen,
             "model_files": files,
             "max_difference": difference,
@@ -136,18 +161,24 @@ def verify(manifest: Manifest, trained: np.ndarray, valid: Examples, params: Par
     )
 
 
-def publish(
-    manifest: Manifest, model: Classifier, train: Examples, valid: Examples, params: Params
-) -> Manifest:
-    """Add what `monitor` compares with, and move the chosen file with it into `models/`."""
-    folder = WORKSHOP / manifest.precision
-    predictor = Predictor(folder, manifest, params.serve)
-    some = np.linspace(0, len(train.ids) - 1, min(len(train.ids), MAX_EMBEDDED)).astype(int)
-    _, embeddings = predictor.compute([train.ids[row] for row in some])
-    write_vocabulary(folder, train.texts, embeddings)
+def describe(manifest: Manifest, train: Examples, valid: Examples, params: Params) -> None:
+    """Write what `monitor` compares with: training texts, and signals of answers to `valid`."""
+    predictor = Predictor(WORKSHOP / manifest.precision, manifest, params.serve)
+    write_vocabulary(predictor, train.texts, train.ids)
     observe, texts = Signals(predictor), valid.texts[: reference.MAX_ROWS]
     pairs = zip(texts, predictor.answer(valid.ids[: len(texts)]), strict=True)
-    reference.write(folder, [observe(text, answer).signals for text, answer in pairs])
+    reference.write(predictor.folder, [observe(text, answer).signals for text, answer in pairs])
+
+
+def publish(manifest: Manifest, model: Classifier, seconds: float) -> Manifest:
+    """Move the chosen file, with all that belongs to it, into `models/`."""
+    folder = WORKSHOP / manifest.precision
+    found = {
+        "version": artifacts.sha256(folder / "model.onnx")[:12],
+        "train_seconds": round(seconds, 1),
+        "peak_memory_mb": tracking.peak_memory_mb(),
+    }
+    manifest = manifest.model_copy(update=found)
     save_file(model.state_dict(), WEIGHTS, {"version": manifest.version})
     manifest = artifacts.publish(folder, manifest)
     shutil.rmtree(WORKSHOP)

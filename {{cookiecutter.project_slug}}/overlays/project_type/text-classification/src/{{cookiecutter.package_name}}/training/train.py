@@ -1,4 +1,4 @@
-"""The train stage: fine-tune the classifier, keep the best epoch, export it."""
+"""The train stage: fine-tune the classifier, choose the epoch, fit again on all rows, export."""
 
 import math
 import time
@@ -15,21 +15,21 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from portfolio_kit import artifacts, cores, tracking
-from portfolio_kit.checkpoint import Checkpoint
+from portfolio_kit.checkpoint import CHECKPOINT, Checkpoint
 from portfolio_kit.steps import Progress, seed_step, warm_up_and_decay
 from portfolio_kit.text.encoder import embed_texts, fetch_backbone, in_bf16, load_backbone
-from portfolio_kit.text.tokens import bucket, encode, load_tokenizer, pad
+from portfolio_kit.text.tokens import encode, load_tokenizer, pad, shuffled_batches
 
 from ..data.prepare import Dataset, read_split
 from ..params import Params, Train
-from .export import export
+from .export import export, publish, replace
 from .model import Classifier, Examples
 
-BUCKET_BATCHES = 50  # sort by length inside windows of this many batches: random, yet tight
+REFIT = CHECKPOINT.with_stem("refit")
 
 
 def train(params: Params) -> None:
-    """Train on `train`, choose the epoch on `valid`, write `models/`; the test set stays closed."""
+    """Train on `train`, choose on `valid`, refit on both, write `models/`; `test` stays closed."""
     accelerator = Accelerator(cpu=not torch.cuda.is_available())  # also under `accelerate launch`
     data = artifacts.read_manifest(artifacts.PROCESSED, Dataset, made_by="data")
     labels = sorted(data.classes)
@@ -39,19 +39,32 @@ def train(params: Params) -> None:
         folder = fetch_backbone(params.model.backbone, params.model.sha256)
     tokenizer = load_tokenizer(folder / "tokenizer.json", params.model.max_tokens)
     rows, valid = (read_examples(name, tokenizer, labels) for name in ("train", "valid"))
-    model = Classifier(load_backbone(folder), len(labels), params.train.dropout)
     is_bf16 = in_bf16(params.train.precision, accelerator.device)
     settings = params.model_dump(include={"seed", "model", "train"})
     inputs = [artifacts.sha256(folder / "model.safetensors"), data.files, version("transformers")]
     machine = [accelerator.device.type, accelerator.num_processes, torch.get_num_threads(), is_bf16]
-    checkpoint = Checkpoint(Path(__file__).parents[1], settings, inputs, machine)
+    identity = Path(__file__).parents[1], settings, inputs, machine
+    checkpoint, second = (Checkpoint(*identity, path=path) for path in (CHECKPOINT, REFIT))
     is_main = accelerator.is_main_process
     with tracking.run(params, checkpoint.run_id) if is_main else nullcontext() as run_id:
         checkpoint.run_id = run_id
+        model = Classifier(load_backbone(folder), len(labels), params.train.dropout)
         fit(model, rows, valid, params, accelerator, checkpoint)
         if is_main:
-            export(model.cpu(), folder, rows, valid, data, checkpoint, params)
+            manifest = export(model.cpu(), folder, rows, valid, data, checkpoint, params)
+        if params.train.refit:
+            epochs = {"epochs": checkpoint.best["epoch"]}
+            found = params.model_copy(update={"train": params.train.model_copy(update=epochs)})
+            targets = torch.cat([rows.targets, valid.targets])
+            both = Examples(rows.texts + valid.texts, rows.ids + valid.ids, targets)
+            model = Classifier(load_backbone(folder), len(labels), params.train.dropout)
+            fit(model, both, None, found, accelerator, second)
+        if is_main:
+            if params.train.refit:
+                manifest = replace(model.cpu(), manifest, rows, valid, params)
+            publish(manifest, model, checkpoint.seconds + second.seconds)
             checkpoint.remove()
+            second.remove()
     accelerator.wait_for_everyone()
 
 
@@ -66,12 +79,15 @@ def read_examples(name: str, tokenizer: Tokenizer, labels: list[str]) -> Example
 def fit(
     model: Classifier,
     train: Examples,
-    valid: Examples,
+    valid: Examples | None,
     params: Params,
     accelerator: Accelerator,
     checkpoint: Checkpoint,
 ) -> None:
-    """Train `model` in place from where `checkpoint` stopped, and leave it at its best epoch."""
+    """Train `model` in place from where `checkpoint` stopped, and leave it at its best epoch.
+
+    Without `valid` that is the last one.
+    """
     settings, device, rank = params.train, accelerator.device, accelerator.process_index
     lengths = np.array([len(row) for row in train.ids])
     class_weights = weigh_classes(train.targets, settings)
@@ -97,7 +113,8 @@ def fit(
     steps_per_epoch = math.ceil(len(lengths) / settings.batch_size)
     steps = settings.epochs * steps_per_epoch
     every = settings.checkpoint_steps
-    with Progress(checkpoint, model, optimizer, steps, every, rank == 0) as progress:
+    name = "refit" if valid is None else "training"
+    with Progress(checkpoint, model, optimizer, steps, every, rank == 0, name) as progress:
         while checkpoint.step < steps:
             epoch, done = divmod(checkpoint.step, steps_per_epoch)
             if checkpoint.is_stale(epoch, settings.patience, settings.epochs):
@@ -126,8 +143,11 @@ def fit(
                 accelerator.backward(loss)
                 nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
                 optimizer.step()
-                progress.step(loss, is_last=(checkpoint.step + 1) % steps_per_epoch == 0)
+                is_last = (checkpoint.step + 1) % steps_per_epoch == 0
+                progress.step(loss, is_last and valid is not None)
 
+            if valid is None:
+                continue
             # All processes continue with the main one's scores, whatever their rounding.
             [scores] = broadcast_object_list([validate(model, valid) if rank == 0 else {}])
             progress.epoch(epoch + 1, scores)
@@ -139,17 +159,6 @@ def weigh_classes(targets: torch.Tensor, settings: Train) -> torch.Tensor:
     counts = torch.bincount(targets).float()
     weights = counts**-settings.class_weight_power
     return weights * counts.sum() / (weights * counts).sum()
-
-
-def shuffled_batches(
-    lengths: np.ndarray, batch_size: int, random: np.random.Generator
-) -> list[np.ndarray]:
-    """Return an epoch's batches of row indices in random order, each of texts of similar length."""
-    order = random.permutation(len(lengths))
-    window = batch_size * BUCKET_BATCHES
-    windows = [order[start : start + window] for start in range(0, len(order), window)]
-    batches = [rows[batch] for rows in windows for batch in bucket(lengths[rows], batch_size)]
-    return [batches[index] for index in random.permutation(len(batches))]
 
 
 def validate(model: Classifier, valid: Examples) -> dict[str, float]:

@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
-from {{cookiecutter.package_name}}.training.calibration import (
+from portfolio_kit.classification.calibration import (
     abstention_threshold,
     fit_temperature,
     review_advice,
