@@ -1,6 +1,8 @@
 """The number of cores, from Linux's scheduler and control groups."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -79,3 +81,20 @@ def test_cores_outside_this_process_s_affinity_do_not_count():
 def test_an_explicit_number_wins():
     assert cores.threads(7) == 7
     assert cores.threads(None) == cores.available()
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [({}, "5000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+    ids=["nothing set", "the user's", "the user's policy"],
+)
+def test_waiting_threads_soon_sleep_unless_the_user_says_otherwise(own, expected):
+    """It has to be set before torch is loaded, which the kit alone does not do."""
+    code = (
+        "import os, sys; import portfolio_kit.cli; "
+        "print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
+    )
+    others = {name: value for name, value in os.environ.items() if "GOMP" not in name}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=others | own, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [expected, "False"]

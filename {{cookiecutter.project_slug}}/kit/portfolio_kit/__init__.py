@@ -20,3 +20,8 @@ for _switch in (
     "ORT_DISABLE_TELEMETRY",
 ):
     os.environ.setdefault(_switch, "1")
+
+# OpenMP's threads spin while they wait for each other. Next to another busy process that slows
+# training tenfold, so they sleep after a moment; libgomp reads this once, when torch is loaded.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")

@@ -1,46 +1,38 @@
-"""Where training starts from: a ridge regression for each lead time."""
+"""Where training starts from: linear regressions for each lead time."""
 
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
 import torch
 
+from portfolio_kit.timegrid import least_squares
 from portfolio_kit.timegrid.origins import Origins
 
 from ..features import Windows
 from .model import Forecaster
 
-RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # relative to the variance of the inputs
+PARTS = 4  # of the training block, each of which is predicted from the others
 
 
 @torch.no_grad()
 def fit_regression(model: Forecaster, windows: Windows, train: Origins, valid: Origins) -> None:
-    """Fit the linear map of `model` on all windows of `train`, with the penalty that is best on
-    `valid`.
-    """
-    size = len(model.linear)
-    squares = torch.zeros(size, size, dtype=torch.float64)
-    products = torch.zeros(size, model.horizon, dtype=torch.float64)
-    for batch in train.batches():
-        recent, rest, observed = regression(model, windows, batch)
-        recent = torch.where(observed.any(dim=1, keepdim=True), recent, 0.0)
-        squares += recent.T @ recent
-        products += recent.T @ torch.where(observed, rest, 0.0)
-    variance = squares.diagonal().mean() + 1e-12
-    eye = torch.eye(size, dtype=torch.float64)
-    found = [torch.linalg.solve(squares + ridge * variance * eye, products) for ridge in RIDGES]
-    errors = torch.zeros(len(RIDGES))
-    for batch in valid.batches():
-        recent, rest, observed = regression(model, windows, batch)
-        for number, linear in enumerate(found):
-            errors[number] += (rest - recent @ linear)[observed].abs().sum()
-    model.linear.copy_(found[int(errors.argmin())])
+    """Fit the linear parts of `model` on `train`, with the penalty that predicts best."""
+    parts = [train.take(rows) for rows in np.array_split(np.arange(len(train.at)), PARTS)]
+    batches = partial(regression, model, windows)
+    weights = least_squares.fit([partial(batches, part) for part in parts], partial(batches, valid))
+    model.weights.copy_(weights.signs)
+    model.linear.copy_(weights.recent)
 
 
 def regression(
-    model: Forecaster, windows: Windows, batch: Origins
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return inputs (windows, features), targets (windows, horizon), and which are observed."""
-    history = torch.from_numpy(windows.inputs(*batch).history)
-    y, observed = map(torch.from_numpy, windows.targets(*batch))
-    unit = model.unit(history)
-    look = model.look(model.normalise(history, unit))
-    rest = model.normalise(y, unit) - look.usual[:, :, 0]
-    return look.recent.double(), rest.double(), observed
+    model: Forecaster, windows: Windows, origins: Origins
+) -> Iterator[least_squares.Batch]:
+    """Yield what a history says, and how far the values to come are from what is usual."""
+    for batch in origins.batches():
+        history = torch.from_numpy(windows.inputs(*batch).history)
+        y, observed = map(torch.from_numpy, windows.targets(*batch))
+        unit = model.unit(history)
+        look = model.look(model.normalise(history, unit))
+        rest = (model.normalise(y, unit) - look.usual[:, :, 0]).double()
+        yield least_squares.Batch(look.signs.double(), look.recent.double(), rest, observed)

@@ -2,9 +2,9 @@
 
 A window's values are in units of its spread around its mean (Kim et al. 2022), so neither the unit
 nor the zero of a series matters. What is usual is the average of the last longest seasons (the last
-weeks, say). Unusual is the newest of them minus those before it. A ridge regression on both says
-what to expect; small networks adjust it with calendar and covariates, by what is usual and by signs
-of what is unusual: its last steps, its last shortest season, the value at the same time. That is a
+weeks, say). Unusual is the newest of them minus those before it; signs of it are its last steps,
+its last shortest season, the value at the same time. Linear regressions on both say what to expect;
+small networks adjust it with calendar and covariates, by what is usual and by the signs. That is a
 varying-coefficient model (Hastie and Tibshirani 1993), trained with the pinball loss (Koenker and
 Bassett 1978). The quantiles of several such networks are averaged: they differ where they are
 unsure.
@@ -39,6 +39,7 @@ class Look(NamedTuple):
 class Forecaster(nn.Module):
     """Maps history, calendar and covariates to five quantiles of each step, which never cross."""
 
+    weights: torch.Tensor
     linear: torch.Tensor
     same_time: torch.Tensor
     steps_mean: torch.Tensor
@@ -61,6 +62,7 @@ class Forecaster(nn.Module):
         earlier = same_time[:, None] - self.season * torch.arange(days)
         self.register_buffer("same_time", earlier % self.longest)
         self.recent = min(self.longest, MOST_STEPS)
+        self.register_buffer("weights", torch.zeros(self.horizon, SIGNS))
         self.register_buffer("linear", torch.zeros(2 * self.recent, self.horizon))
         self.lead = nn.Parameter(0.3 * torch.randn(self.horizon, LEAD_SIZE))
         size = SIGNS + 1 + 2 * days + inputs.steps.shape[-1] + LEAD_SIZE
@@ -100,7 +102,8 @@ class Forecaster(nn.Module):
         signs = torch.cat([unusual[:, -LAST:], means[:, -1:]], dim=1)
         signs, means = (each[:, None].expand(-1, self.horizon, -1) for each in (signs, means))
         signs = torch.cat([signs, same_time[:, :, :1]], dim=2)
-        expected = usual + (recent @ self.linear)[:, :, None]
+        expected = usual + (signs * self.weights).sum(dim=2, keepdim=True)
+        expected = expected + (recent @ self.linear)[:, :, None]
         return Look(recent, expected, usual, signs, torch.cat([means, same_time[:, :, 1:]], dim=2))
 
     def forward(
