@@ -17,7 +17,7 @@ from portfolio_kit.checkpoint import Checkpoint
 from portfolio_kit.text.encoder import embed_texts, load_backbone
 from portfolio_kit.text.tokens import encode, load_tokenizer
 
-from {{cookiecutter.package_name}}.predictor import VALIDATION, Manifest, Predictor
+from {{cookiecutter.package_name}}.predictor import VALIDATION, Manifest
 from {{cookiecutter.package_name}}.training import train
 from {{cookiecutter.package_name}}.training.model import HEAD_SCALE, Classifier, Examples
 
@@ -282,8 +282,9 @@ def test_a_refit_trains_on_both_sets_for_the_epochs_that_were_found(train_tiny, 
 
 def test_a_run_killed_in_each_part_resumes_with_the_same_model(train_tiny):
     whole, steps = train_tiny(refit=True), itertools.count(1)
-    for death in (5, 15):  # training takes ten steps, and the second death repeats two
+    deaths = 5, 15  # training takes ten steps, and after the first death two are repeated
+    for _ in deaths:
         with pytest.raises(InterruptedError):
-            train_tiny(refit=True, dies=lambda: next(steps) == death)
+            train_tiny(refit=True, dies=lambda: next(steps) in deaths)
     assert train_tiny(refit=True).version == whole.version
     assert {path.name for path in Path(".cache").glob("*.safetensors")} == {"trained.safetensors"}
