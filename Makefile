@@ -5,6 +5,9 @@ BIN := build/venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
+# A stranger's folder may have any name: neither make nor the shell expands what is in it.
+unexport PROJECT
+review migrate: export FOLDER := $(value PROJECT)
 .PHONY: help demo test test-fast test-nightly lint docs review migrate figures clean
 
 help:  ## this list
@@ -42,10 +45,10 @@ docs: build/venv/requirements-docs.installed  ## the site, into build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 review: build/venv/requirements-tools.installed  ## what a reviewer looks for in a project: make review PROJECT=...
-	@$(BIN)/portfolio-review "$(PROJECT)"
+	@$(BIN)/portfolio-review "$$FOLDER"
 
 migrate: build/venv/requirements-tools.installed  ## brings a project of version 0.1 to today's shape: make migrate PROJECT=...
-	@$(BIN)/portfolio-migrate "$(PROJECT)"
+	@$(BIN)/portfolio-migrate "$$FOLDER"
 
 figures: build/venv/requirements.installed  ## measures projects; with TYPE=... a demo's promises; RUN=1 times the tests
 	@$(BIN)/python scripts/figures.py $(if $(filter file,$(origin TYPE)),,$(TYPE))

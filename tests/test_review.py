@@ -592,6 +592,7 @@ BREAKERS = {
     "evaluation.no_overlap": {
         "one row": held_out("a  letter", "test 1"),
         "one group": held_out("a third letter", "train 1"),
+        "a validation row": held_out("one more", "test 1"),
     },
     "evaluation.metrics": {
         "no macro-F1": metrics(lambda m: m["model"].pop("ece")),
@@ -1340,6 +1341,22 @@ def test_nothing_of_a_strangers_project_is_run_and_nothing_outside_is_touched(
     assert not trap.exists()
     assert [path.name for path in outside.iterdir()] == ["precious.md"]
     assert (outside / "precious.md").read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["{secret}", "../secret", "a/../../secret", "C:\\secret", ""])
+def test_a_manifest_cannot_make_the_review_read_another_file(project_copy, tmp_path, name):
+    """Not even to say whether its hash is right."""
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    write(project_copy, "secret", "secret")
+    name = name.format(secret=secret)
+    digest = hashlib.sha256(b"secret").hexdigest()
+    set_json(project_copy, "models/manifest.json", lambda m: m["files"].update({name: digest}))
+    assert not_met(project_copy) == {"pipeline.hashes"}
+    [found] = [
+        f for one, f in review.findings(as_seen(project_copy)) if one.id == "pipeline.hashes"
+    ]
+    assert f"models/{name}: the manifest names a file outside of models" in found.evidence
 
 
 def test_a_strangers_text_is_markup_neither_in_the_terminal_nor_on_the_page(

@@ -233,3 +233,28 @@ def test_a_project_calls_the_tools_of_its_template(mine):
     assert done.returncode == 0, done.stdout + done.stderr
     assert project.has_file(f"src/{project.package}/intervals.py")
     assert run("update").returncode == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of files there cannot hold such signs")
+@pytest.mark.parametrize("target", ["review", "migrate"])
+def test_neither_make_nor_the_shell_runs_what_a_folders_name_holds(target, tmp_path):
+    """The tool is replaced by a script that prints what it is given."""
+    shutil.copy(TEMPLATE / "Makefile", tmp_path)
+    tool = tmp_path / "build" / "venv" / "bin" / f"portfolio-{target}"
+    tool.parent.mkdir(parents=True)
+    tool.write_text('#!/bin/sh\nprintf "%s|" "$@"\n')
+    tool.chmod(0o755)
+    for name in ("requirements.txt", "requirements-tools.txt", "pyproject.toml"):
+        (tmp_path / name).touch()
+    for name in ("requirements.installed", "requirements-tools.installed"):
+        (tmp_path / "build" / "venv" / name).touch()
+    folder = "a b$(shell touch by-make)`touch by-shell`$$(touch by-shell);touch by-shell"
+    done = subprocess.run(
+        ["make", target, f"PROJECT={folder}"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.stdout == f"{folder}|", done.stderr
+    assert not [*tmp_path.glob("by-*")]

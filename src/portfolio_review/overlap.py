@@ -1,6 +1,7 @@
 """Are the training and the test set apart?"""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import pyarrow.parquet as parquet
@@ -13,7 +14,7 @@ KEYS = ("text", "query", "unique_id")  # the column that says what a row is abou
 MAX_ROWS, MAX_TABLE = 5_000_000, 1_000_000_000
 
 
-@criterion("evaluation.no_overlap", "no test row is in the training set")
+@criterion("evaluation.no_overlap", "no test row is in the training or validation set")
 def no_overlap(project: Project) -> Finding:
     folder = "data/processed"
     files = {split: f"{folder}/{split}.parquet" for split in ("train", "test")}
@@ -21,6 +22,8 @@ def no_overlap(project: Project) -> Finding:
         counts = part(project.data(f"{folder}/manifest.json"), "dropped")
         seen = [f"{folder} is missing (it is never committed)", *map(str, counts)]
         return Finding(NOT_CHECKED, seen, "Run `make data`, and review again; or use RUN=1.")
+    if project.has(valid := f"{folder}/valid.parquet"):
+        files["valid"] = valid  # models are trained on it, too, once all is chosen
     tables: dict[str, Any] = {}
     try:
         for split, name in files.items():
@@ -41,7 +44,9 @@ def no_overlap(project: Project) -> Finding:
     if part(project.params, "data").get("group_column", "") is None:
         for table in tables.values():
             table.pop("group", None)  # no more than the numbers of rows
-    return _compare(tables["train"], tables["test"])
+    held_out = tables.pop("test")
+    seen = {key: [*chain(*(table.get(key, ()) for table in tables.values()))] for key in held_out}
+    return _compare(seen, held_out)
 
 
 def _values(column: Any) -> Iterator[Any]:
@@ -58,7 +63,8 @@ def _compare(train: dict[str, list[Any]], test: dict[str, list[Any]]) -> Finding
     advice = "Split first: by time or by group, with each repeated row in one split only."
     if "ds" in test and "unique_id" in test:  # series: the test rows have to come later
         last: dict[Any, Any] = {}
-        for name, moment in zip(train["unique_id"], train["ds"], strict=True):
+        # Not strict: a stranger's files may lack a column.
+        for name, moment in zip(train["unique_id"], train["ds"], strict=False):
             last[name] = max(moment, last.get(name, moment))
         early = [
             moment

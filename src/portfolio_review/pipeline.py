@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from pathspec import GitIgnoreSpec
@@ -15,6 +15,7 @@ from .project import Project
 from .reading import part
 
 STAGES = ("data", "train", "evaluate", "report")
+MAX_HASHED = 20_000_000_000  # bytes of a file or folder
 MAX_WILDCARDS = 3  # each multiplies the time that a long name takes
 REPEAT = "Run `make pipeline`, and commit dvc.lock."
 
@@ -144,11 +145,16 @@ def hashes(project: Project) -> Finding:
     for folder in ("data/processed", "models"):
         manifest = project.data(f"{folder}/manifest.json")
         for name, expected in part(manifest, "files").items():
-            path = project.root / folder / name
-            if not project.inside(f"{folder}/{name}") or not (path.is_file() or path.is_dir()):
-                faults.append(f"{folder}/{name}: in the manifest, but missing")
+            place = f"{folder}/{name}"
+            path = project.root / place  # of both, the check and the use
+            if not (_is_below(folder, name) and project.inside(place)):
+                faults.append(f"{place}: the manifest names a file outside of {folder}")
+            elif not (path.is_file() or path.is_dir()):
+                faults.append(f"{place}: in the manifest, but missing")
+            elif _size(path) > MAX_HASHED:
+                faults.append(f"{place}: too large to be compared with the manifest")
             elif _sha256(path) != expected:
-                faults.append(f"{folder}/{name}: differs from the manifest")
+                faults.append(f"{place}: differs from the manifest")
         evidence.append(
             f"{folder}: {len(part(manifest, 'files'))} files match their manifest"
             if manifest
@@ -158,6 +164,17 @@ def hashes(project: Project) -> Finding:
     if version and version != project.metrics.get("model_version"):
         faults.append("reports/metrics.json: measured with a model other than models/")
     return judge(faults, evidence, advice)
+
+
+def _is_below(folder: str, name: str) -> bool:
+    """Tell whether a name is relative and stays in its folder."""
+    parts = PureWindowsPath(name)  # which takes slashes, too, and knows drives
+    return bool(name) and not parts.anchor and ".." not in parts.parts
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if _is_file(file))
 
 
 def _is_file(path: Path) -> bool:
