@@ -1,7 +1,6 @@
-"""Are the training and the test set apart?"""
+"""Is the test set apart from what was trained and chosen on?"""
 
 from collections.abc import Iterator
-from itertools import chain
 from typing import Any
 
 import pyarrow.parquet as parquet
@@ -23,7 +22,7 @@ def no_overlap(project: Project) -> Finding:
         seen = [f"{folder} is missing (it is never committed)", *map(str, counts)]
         return Finding(NOT_CHECKED, seen, "Run `make data`, and review again; or use RUN=1.")
     if project.has(valid := f"{folder}/valid.parquet"):
-        files["valid"] = valid  # models are trained on it, too, once all is chosen
+        files["valid"] = valid  # settings are chosen on it, and some models trained in the end
     tables: dict[str, Any] = {}
     try:
         for split, name in files.items():
@@ -45,8 +44,7 @@ def no_overlap(project: Project) -> Finding:
         for table in tables.values():
             table.pop("group", None)  # no more than the numbers of rows
     held_out = tables.pop("test")
-    seen = {key: [*chain(*(table.get(key, ()) for table in tables.values()))] for key in held_out}
-    return _compare(seen, held_out)
+    return _compare(tables, held_out)
 
 
 def _values(column: Any) -> Iterator[Any]:
@@ -59,35 +57,35 @@ def _values(column: Any) -> Iterator[Any]:
             yield from chunk.to_pylist()
 
 
-def _compare(train: dict[str, list[Any]], test: dict[str, list[Any]]) -> Finding:
+def _compare(tables: dict[str, dict[str, list[Any]]], test: dict[str, list[Any]]) -> Finding:
     advice = "Split first: by time or by group, with each repeated row in one split only."
     if "ds" in test and "unique_id" in test:  # series: the test rows have to come later
         last: dict[Any, Any] = {}
-        # Not strict: a stranger's files may lack a column.
-        for name, moment in zip(train["unique_id"], train["ds"], strict=False):
-            last[name] = max(moment, last.get(name, moment))
+        for table in tables.values():
+            for name, moment in zip(table["unique_id"], table["ds"], strict=True):
+                last[name] = max(moment, last.get(name, moment))
         early = [
             moment
             for name, moment in zip(test["unique_id"], test["ds"], strict=True)
             if name in last and moment <= last[name]
         ]
-        faults = [f"{len(early)} test rows are not later than the training rows"] if early else []
-        return judge(faults, f"all {len(test['ds'])} test rows are later than training", advice)
+        faults = [f"{len(early)} test rows are not later than the others"] if early else []
+        return judge(faults, f"all {len(test['ds'])} test rows are later than the others", advice)
     key = next((name for name in KEYS if name in test), None)
     if key is None:
         return Finding(
             NOT_YET, [f"test.parquet: has none of the columns {', '.join(KEYS)}"], advice
         )
     # Equal rows first: taking each apart would take long.
+    seen = {row for table in tables.values() for row in {*table.get(key, ())}}
     texts, held_out = (
-        {" ".join(str(row).split()) for row in {*rows.get(key, ())}} for rows in (train, test)
+        {" ".join(str(row).split()) for row in rows} for rows in (seen, {*test[key]})
     )
-    both = sorted(texts & held_out)
-    faults = [f"{len(both)} test texts are in training, for example {both[0]!r}"] if both else []
-    evidence = [
-        f"none of {len(held_out)} test texts is among the {len(texts)} training texts ({key})"
-    ]
-    groups = set(train.get("group", ())) & set(test.get("group", ())) - {None, ""}
+    both, where = sorted(texts & held_out), "the training or validation set"
+    faults = [f"{len(both)} test texts are in {where}, for example {both[0]!r}"] if both else []
+    evidence = [f"none of {len(held_out)} test texts is among the {len(texts)} of {where} ({key})"]
+    seen = {group for table in tables.values() for group in table.get("group", ())}
+    groups = seen & {*test.get("group", ())} - {None, ""}
     if groups:
         faults.append(f"{len(groups)} groups are in both, for example {next(iter(groups))!r}")
     return judge(faults, evidence, advice)

@@ -146,9 +146,9 @@ def hashes(project: Project) -> Finding:
         manifest = project.data(f"{folder}/manifest.json")
         for name, expected in part(manifest, "files").items():
             place = f"{folder}/{name}"
-            path = project.root / place  # of both, the check and the use
-            if not (_is_below(folder, name) and project.inside(place)):
-                faults.append(f"{place}: the manifest names a file outside of {folder}")
+            path = project.root / place  # the same is checked and used
+            if not (_is_below(name) and project.inside(place)):
+                faults.append(f"{place}: the manifest names a file outside of {folder}, or a link")
             elif not (path.is_file() or path.is_dir()):
                 faults.append(f"{place}: in the manifest, but missing")
             elif _size(path) > MAX_HASHED:
@@ -166,7 +166,7 @@ def hashes(project: Project) -> Finding:
     return judge(faults, evidence, advice)
 
 
-def _is_below(folder: str, name: str) -> bool:
+def _is_below(name: str) -> bool:
     """Tell whether a name is relative and stays in its folder."""
     parts = PureWindowsPath(name)  # which takes slashes, too, and knows drives
     return bool(name) and not parts.anchor and ".." not in parts.parts

@@ -56,7 +56,7 @@ def test_a_refit_is_of_the_best_settings_on_train_and_valid(kind):
     features, targets = example(0)
     scores = iter([0.4, 0.5, 0.3, 0.2])
     ours = {name: kind(values) for name, values in features.items()}
-    found = tuned_regression(ours, targets, lambda *_: next(scores), "test", refit=True)
+    found = tuned_regression(ours, targets, lambda *_: next(scores), "test", again=ours)
     both = [np.concatenate([part["train"], part["valid"]]) for part in (features, targets)]
     expected = LogisticRegression(C=10, class_weight="balanced", max_iter=2000).fit(*both)
     np.testing.assert_allclose(found, expected.predict_proba(features["test"]), atol=1e-2)

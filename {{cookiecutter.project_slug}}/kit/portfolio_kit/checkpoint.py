@@ -22,7 +22,7 @@ class Checkpoint:
 
         That is `identity`, torch's version, the Python files under `code`, and this package's.
         """
-        self._path = path
+        self._path, self.name = path, "training" if path == CHECKPOINT else path.stem
         digest = hashlib.sha256(json.dumps([torch.__version__, *identity]).encode())
         for folder in (code, Path(__file__).parent):
             for source in sorted(folder.rglob("*.py")):

@@ -67,7 +67,8 @@ class Manifest(Listed):
     version: str  # the first digits of the model file's SHA-256
     precision: str  # of its weights: fp32 or int8
     data_sha256: str
-    splits: dict[str, str]  # `files` of the dataset it was trained on
+    splits: dict[str, str]  # `files` of the dataset
+    trained_on: list[str] = ["train"]  # of its splits
     validation: dict[str, int | float]  # the scores of the best epoch, and its number
     max_difference: float  # between the exported model's outputs and torch's
     train_seconds: float
@@ -109,6 +110,7 @@ class Metrics(Record):
     versus_best_baseline: Versus | None
     not_measured: str | None = None  # why there is no comparison
     not_drawn: list[str] = []  # figures that the data does not allow
+    trained_on: list[str] = ["train"]  # splits
     marks: dict[str, str] = {}  # letters that no font has, by what the figures show instead
     train_seconds: float
     peak_memory_mb: float
@@ -119,6 +121,7 @@ class Metrics(Record):
         return cls(
             project_type=manifest.project_type,
             model_version=manifest.version,
+            trained_on=manifest.trained_on,
             data=Evaluated(**{name: getattr(dataset, name) for name in Evaluated.model_fields}),
             train_seconds=manifest.train_seconds,
             peak_memory_mb=manifest.peak_memory_mb,

@@ -94,7 +94,8 @@ def headline(metrics: Metrics, says: Reporting) -> str:
 
 def results(metrics: Metrics, says: Reporting) -> str:
     """Return the README's results: the comparison, what it means, and the other figures."""
-    trained = f"trained on {metrics.data.rows['train']:,}"
+    rows = sum(metrics.data.rows[name] for name in metrics.trained_on)
+    trained = f"trained on {rows:,}"
     if says.scored:
         trained += f" {says.rows}"
     scored = says.scored(metrics) if says.scored else data_section.test_set(metrics.data, says.rows)

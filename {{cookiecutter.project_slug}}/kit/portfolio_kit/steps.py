@@ -40,14 +40,17 @@ class Progress:
         steps: int,
         save_every: int,
         is_main: bool = True,
-        name: str = "training",
     ) -> None:
         self._checkpoint, self._model, self._optimizer = checkpoint, model, optimizer
         self._save_every, self._is_main = save_every, is_main
-        self._prefix = "" if name == "training" else f"{name}_"
+        self._prefix = "" if checkpoint.name == "training" else f"{checkpoint.name}_"
         self._start = time.perf_counter() - checkpoint.seconds
         self._bar = tqdm(
-            total=steps, initial=checkpoint.step, desc=name, unit="step", disable=not is_main
+            total=steps,
+            initial=checkpoint.step,
+            desc=checkpoint.name,
+            unit="step",
+            disable=not is_main,
         )
 
     def __enter__(self) -> Self:

@@ -24,14 +24,14 @@ def tuned_regression(
     targets: dict[str, np.ndarray],
     score: Score,
     name: str,
-    refit: bool = False,
+    again: dict[str, Any] | None = None,
 ) -> np.ndarray:
     """Fit on train, choose the settings on valid, and return test probabilities (rows, classes).
 
     features are (rows, features), dense or sparse, by split; targets (rows,) class indices. From
     the middle strength, with and without class weights, the better goes up, or else down. Each fit
     starts from the last: at most four of the six settings are tried, the later ones in less time.
-    With `refit` the best settings are fitted again, on train and valid together.
+    With features to fit `again`, the best settings are fitted to those of train and valid together.
     """
     low, middle, high = STRENGTHS
     model = LogisticRegression(max_iter=2000, warm_start=True)
@@ -52,12 +52,12 @@ def tuned_regression(
         weight = "balanced" if is_best(C=middle, class_weight="balanced") else None
         if not is_best(C=high, class_weight=weight):
             is_best(C=low, class_weight=weight)
-        if refit:
-            both = features["train"], features["valid"]
+        if again:
+            both = again["train"], again["valid"]
             stacked = vstack(both) if issparse(both[0]) else np.vstack(both)
             labels = np.concatenate([targets["train"], targets["valid"]])
-            model.set_params(**chosen).fit(stacked, labels)
-            probabilities = model.predict_proba(features["test"])
+            model = LogisticRegression(max_iter=2000, **chosen).fit(stacked, labels)
+            probabilities = model.predict_proba(again["test"])
     return probabilities
 
 

@@ -1,4 +1,4 @@
-"""What `monitor` compares with, kept next to the model: signals of data not trained on."""
+"""What `monitor` compares with, kept next to the model: signals of data not trained on before."""
 
 import csv
 from pathlib import Path

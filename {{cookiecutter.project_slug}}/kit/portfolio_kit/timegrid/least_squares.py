@@ -1,8 +1,8 @@
 """Two linear regressions for each lead time, with a penalty chosen by cross-validation.
 
 The first weighs a few signs. The second, a ridge regression, sees all recent steps and predicts
-what the first leaves: on a short series hardly anything, on a long one a lot. If it does better
-without the first, it is alone.
+what the first leaves: on a short series hardly anything, on a long one a lot. If the second does
+better on its own, the first is left out.
 """
 
 from collections.abc import Callable, Iterable
@@ -81,8 +81,8 @@ Source = Callable[[], Iterable[Batch]]  # of windows, as often as it is called
 def fit(parts: list[Source], valid: Source) -> Weights:
     """Return the regressions on all parts that have the least absolute error.
 
-    It is that on each part, predicted from the others, and on `valid`, predicted from all: a
-    validation block alone may be too short to tell.
+    The error is summed over each part, predicted from the others, and over `valid`, predicted from
+    all: a validation block alone may be too short to tell.
     """
     sums = [Sums.total(map(Sums.of, part())) for part in parts]
     whole = Sums.total(sums)

@@ -257,7 +257,7 @@ def test_a_refit_changes_the_weights_and_nothing_that_was_chosen_on_valid(train_
     again = train_tiny(refit=True)
     assert again.version != chosen.version
     assert 0 < again.max_difference < 1e-3
-    own = {"refit", "version", "files", "train_seconds", "peak_memory_mb", "tracking_run"}
+    own = {"trained_on", "version", "files", "train_seconds", "peak_memory_mb", "tracking_run"}
     own |= {"max_difference", "model_files"}  # the last holds speeds
     assert again.model_dump(exclude=own) == chosen.model_dump(exclude=own)
     assert Path("models", VALIDATION).read_bytes() == answers

@@ -43,7 +43,7 @@ class Train(Section):
     threads: Threads
     precision: Literal["auto", "fp32", "bf16"]
     checkpoint_steps: Annotated[int, Field(ge=1, le=1_000_000)]
-    refit: bool = True
+    refit: bool | Literal["auto"] = "auto"
     int8: bool
     review_precision: Annotated[float, Field(gt=0, lt=1)]
 

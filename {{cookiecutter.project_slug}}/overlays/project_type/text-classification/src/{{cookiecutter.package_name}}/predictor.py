@@ -32,7 +32,7 @@ class Manifest(records.Manifest):
     backbone: str
     temperature: float  # the logits are divided by it
     target_precision: float  # of the answers that are not abstained from
-    refit: bool  # on `train` and `valid`, after all else was chosen and measured on `valid`
+    trained_on: list[str]  # with `valid` once all else was chosen and measured on it
     model_files: dict[str, ModelFile]  # by precision; empty until they are measured
     threshold: float = 1.0  # of confidence, from which on that precision was reached on `valid`
     accuracy_lost: float = 0.0  # by the conversion to ONNX

@@ -1,6 +1,7 @@
 """What a model has to beat to be worth its cost."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,19 +21,24 @@ Features = dict[str, np.ndarray]  # (rows, features) by split
 def predict_with_baselines(
     splits: Splits, embeddings: Features, refit: bool
 ) -> dict[str, np.ndarray]:
-    """Return the probabilities (test rows, classes) of each baseline, `refit` as the model was."""
+    """Return the probabilities (test rows, classes) of each baseline, `refit` if the model was."""
     counts = np.bincount(splits["train"]["target"])
     majority = np.eye(len(counts))[counts.argmax()]
-    texts = pd.concat([splits[name]["text"] for name in ("train", "valid")[: 1 + refit]])
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(texts)
-    tfidf = {name: vectorizer.transform(rows["text"]) for name, rows in splits.items()}
     targets = {name: rows["target"].to_numpy() for name, rows in splits.items()}
     score = partial(macro_f1, n_classes=len(counts))
     probabilities = {"majority class": np.tile(majority, (len(splits["test"]), 1))}
-    for name, features in (("TF-IDF", tfidf), ("frozen embeddings", embeddings)):
-        found = tuned_regression(features, targets, score, name, refit)
+    known = tfidf(splits, "train"), tfidf(splits, "train", "valid")
+    for name, (features, again) in (("TF-IDF", known), ("frozen embeddings", (embeddings,) * 2)):
+        found = tuned_regression(features, targets, score, name, again if refit else None)
         probabilities[f"{name} + logistic regression"] = found
     return probabilities
+
+
+def tfidf(splits: Splits, *seen: str) -> dict[str, Any]:
+    """Return each split's TF-IDF features, sparse, with the words and weights of those `seen`."""
+    texts = pd.concat([splits[name]["text"] for name in seen])
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(texts)
+    return {name: vectorizer.transform(rows["text"]) for name, rows in splits.items()}
 
 
 def frozen_embeddings(splits: Splits, model: Model) -> Features:

@@ -17,12 +17,12 @@ from .metrics import Metrics, Slice
 SHOWN = 20
 
 
-def slices(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, Slice]:
+def slices(seen: pd.DataFrame, test: pd.DataFrame) -> dict[str, Slice]:
     """Return rows and accuracy of the test set by length and by share of new words.
 
-    A word is new if no text of the training set has it. Slices by class are `per_class`.
+    A word is new if no text that the model was trained on has it. Slices by class are `per_class`.
     """
-    known = set().union(*train["text"].map(words_of))
+    known = set().union(*seen["text"].map(words_of))
     words = test["text"].map(words_of)
     lengths = words.map(len)
     new = words.map(lambda found: sum(word not in known for word in found)) / lengths.clip(lower=1)

@@ -47,13 +47,13 @@ def evaluate(params: Params) -> None:
     test["confidence"] = ours.max(axis=1)
     test["uncalibrated"] = softmax(logits * model.temperature).max(axis=1)
     embeddings = frozen_embeddings(splits, params.model)
-    baselines = predict_with_baselines(splits, embeddings, model.refit)
+    baselines = predict_with_baselines(splits, embeddings, "valid" in model.trained_on)
     metrics = Metrics.of(
         model,
         data,
         **compare(test["target"].to_numpy(), ours, baselines, params),
         **examine(test, valid, model),
-        slices=error_analysis.slices(train, test),
+        slices=error_analysis.slices(pd.concat([splits[name] for name in model.trained_on]), test),
     )
     figures.draw(metrics, test, valid)
     doubtful = error_analysis.doubtful_labels(train, embeddings["train"])

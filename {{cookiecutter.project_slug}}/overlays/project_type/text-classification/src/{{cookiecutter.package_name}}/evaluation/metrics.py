@@ -91,10 +91,10 @@ def model_card(metrics: Metrics, model: Manifest) -> list[str]:
         f"the lowest validation loss ({scores}). Its logits are divided by a temperature of "
         f"{model.temperature:.3f}, fitted on the validation set."
     )
-    if model.refit:
+    if "valid" in model.trained_on:
         training += (
             " Then it was trained again for that many epochs on training and validation rows "
-            "together. All scores on the validation set are from before."
+            "together. All validation scores are from before that."
         )
     files = [
         (name, str(file.megabytes), str(file.milliseconds_per_text), f"{file.accuracy:.3f}")

@@ -20,6 +20,7 @@ from portfolio_kit.classification.calibration import (
     fit_temperature,
     review_advice,
 )
+from portfolio_kit.errors import UserError
 from portfolio_kit.monitoring import reference
 from portfolio_kit.text.encoder import embed_texts
 from portfolio_kit.text.tokens import pad
@@ -52,7 +53,9 @@ def export(
     """
     with torch.inference_mode():
         logits = model.head(embed_texts(model, valid.ids)).numpy()
-    temperature = fit_temperature(logits, valid.targets.numpy())
+        temperature = fit_temperature(logits, valid.targets.numpy())
+        for weights in model.head.parameters():  # linear, so this divides its logits
+            weights.div_(temperature)
     manifest = Manifest(
         project_type="text-classification",
         version="",  # until the file is chosen
@@ -70,16 +73,15 @@ def export(
         backbone=params.model.backbone,
         temperature=temperature,
         target_precision=params.train.review_precision,
-        refit=False,
+        trained_on=["train"],
         model_files={},
     )
     shutil.rmtree(WORKSHOP, ignore_errors=True)  # left by a killed run
     for file in (FP32, INT8):
         file.parent.mkdir(parents=True)
         shutil.copyfile(backbone / "tokenizer.json", file.with_name("tokenizer.json"))
-    logits = calibrate(model, temperature, valid)
     convert(model, valid)
-    manifest = verify(manifest, logits, valid, params)
+    manifest = verify(manifest, logits / temperature, valid, params)
     describe(manifest, train, valid, params)
     return manifest
 
@@ -91,21 +93,19 @@ def replace(
 
     What was chosen and measured on `valid` stays: `model` was trained on those rows.
     """
-    trained = calibrate(model, manifest.temperature, valid)
+    with torch.inference_mode():
+        for weights in model.head.parameters():
+            weights.div_(manifest.temperature)
+        trained = model.head(embed_texts(model, valid.ids)).numpy()
     convert(model, valid)
     logits, _ = Predictor(FP32.parent, manifest, params.serve).compute(valid.ids)
-    difference = onnx_export.largest_difference(logits, trained, MAX_DIFFERENCE, "a logit")
+    error = onnx_export.largest_difference(logits, trained, MAX_DIFFERENCE, "a logit")
     predictor = Predictor(WORKSHOP / manifest.precision, manifest, params.serve)
+    changed = (predictor.compute(valid.ids)[0].argmax(axis=1) != logits.argmax(axis=1)).mean()
+    if changed > 10 * MAX_INT8_LOSS:  # these rows were trained on, so their accuracy tells less
+        raise UserError(f"train.int8: {changed:.1%} of labels change after the refit; set it false")
     write_vocabulary(predictor, train.texts, train.ids)
-    return manifest.model_copy(update={"refit": True, "max_difference": difference})
-
-
-def calibrate(model: Classifier, temperature: float, valid: Examples) -> np.ndarray:
-    """Fold the temperature into the head; return the calibrated logits (rows, classes)."""
-    with torch.inference_mode():
-        for weights in model.head.parameters():  # linear, so this divides its logits
-            weights.div_(temperature)
-        return model.head(embed_texts(model, valid.ids)).numpy()
+    return manifest.model_copy(update={"trained_on": ["train", "valid"], "max_difference": error})
 
 
 def convert(model: Classifier, valid: Examples) -> None:
@@ -137,8 +137,7 @@ def verify(manifest: Manifest, trained: np.ndarray, valid: Examples, params: Par
             milliseconds_per_text=round(1000 * (time.perf_counter() - start) / len(valid.ids), 2),
             accuracy=accuracy_score(targets, logits[precision].argmax(axis=1)),
         )
-    limits = MAX_DIFFERENCE, "a logit"
-    difference = onnx_export.largest_difference(logits["fp32"], trained, *limits)
+    difference = onnx_export.largest_difference(logits["fp32"], trained, MAX_DIFFERENCE, "a logit")
     loss = files["fp32"].accuracy - files["int8"].accuracy
     chosen = "int8" if params.train.int8 and loss <= MAX_INT8_LOSS else "fp32"
     if params.train.int8 and chosen == "fp32":

@@ -25,7 +25,7 @@ from ..params import Params, Train
 from .export import export, publish, replace
 from .model import Classifier, Examples
 
-REFIT = CHECKPOINT.with_stem("refit")
+FEW = 300  # rows per class: with fewer, a tenth more of them is worth a second training
 
 
 def train(params: Params) -> None:
@@ -44,7 +44,7 @@ def train(params: Params) -> None:
     inputs = [artifacts.sha256(folder / "model.safetensors"), data.files, version("transformers")]
     machine = [accelerator.device.type, accelerator.num_processes, torch.get_num_threads(), is_bf16]
     identity = Path(__file__).parents[1], settings, inputs, machine
-    checkpoint, second = (Checkpoint(*identity, path=path) for path in (CHECKPOINT, REFIT))
+    checkpoint = Checkpoint(*identity)
     is_main = accelerator.is_main_process
     with tracking.run(params, checkpoint.run_id) if is_main else nullcontext() as run_id:
         checkpoint.run_id = run_id
@@ -52,16 +52,18 @@ def train(params: Params) -> None:
         fit(model, rows, valid, params, accelerator, checkpoint)
         if is_main:
             manifest = export(model.cpu(), folder, rows, valid, data, checkpoint, params)
-        if params.train.refit:
+        second = Checkpoint(*identity, checkpoint.best, path=CHECKPOINT.with_stem("refit"))
+        refit = params.train.refit
+        if refit is True or (refit == "auto" and len(rows.ids) < FEW * len(labels)):
             epochs = {"epochs": checkpoint.best["epoch"]}
             found = params.model_copy(update={"train": params.train.model_copy(update=epochs)})
             targets = torch.cat([rows.targets, valid.targets])
             both = Examples(rows.texts + valid.texts, rows.ids + valid.ids, targets)
             model = Classifier(load_backbone(folder), len(labels), params.train.dropout)
             fit(model, both, None, found, accelerator, second)
-        if is_main:
-            if params.train.refit:
+            if is_main:
                 manifest = replace(model.cpu(), manifest, rows, valid, params)
+        if is_main:
             publish(manifest, model, checkpoint.seconds + second.seconds)
             checkpoint.remove()
             second.remove()
@@ -113,8 +115,7 @@ def fit(
     steps_per_epoch = math.ceil(len(lengths) / settings.batch_size)
     steps = settings.epochs * steps_per_epoch
     every = settings.checkpoint_steps
-    name = "refit" if valid is None else "training"
-    with Progress(checkpoint, model, optimizer, steps, every, rank == 0, name) as progress:
+    with Progress(checkpoint, model, optimizer, steps, every, rank == 0) as progress:
         while checkpoint.step < steps:
             epoch, done = divmod(checkpoint.step, steps_per_epoch)
             if checkpoint.is_stale(epoch, settings.patience, settings.epochs):
@@ -146,11 +147,11 @@ def fit(
                 is_last = (checkpoint.step + 1) % steps_per_epoch == 0
                 progress.step(loss, is_last and valid is not None)
 
-            if valid is None:
-                continue
-            # All processes continue with the main one's scores, whatever their rounding.
-            [scores] = broadcast_object_list([validate(model, valid) if rank == 0 else {}])
-            progress.epoch(epoch + 1, scores)
+            if (
+                valid is not None
+            ):  # all processes take the main one's scores, whatever their rounding
+                [scores] = broadcast_object_list([validate(model, valid) if rank == 0 else {}])
+                progress.epoch(epoch + 1, scores)
     checkpoint.restore_best(model)
 
 
