@@ -14,6 +14,7 @@ from type_fixtures import LABELS
 
 from portfolio_kit import artifacts, steps
 from portfolio_kit.checkpoint import Checkpoint
+from portfolio_kit.errors import UserError
 from portfolio_kit.text.encoder import embed_texts, load_backbone
 from portfolio_kit.text.tokens import encode, load_tokenizer
 
@@ -278,6 +279,19 @@ def test_a_refit_trains_on_both_sets_for_the_epochs_that_were_found(train_tiny, 
     assert both == rows + len(valid.ids)
     assert none is None
     assert epochs == manifest.validation["epoch"]
+
+
+@pytest.mark.parametrize(("few", "fits"), [(10, 1), (1000, 2)], ids=["many rows", "few rows"])
+def test_auto_trains_again_where_a_class_has_few_rows(few, fits, train_tiny, monkeypatch):
+    """Without computing anything: the notes have 24 rows per class."""
+    calls = []
+    monkeypatch.setattr(train, "FEW", few)
+    monkeypatch.setattr(train, "fit", lambda *given: calls.append(given[-1].best.update(epoch=1)))
+    for name in ("export", "replace", "publish"):
+        monkeypatch.setattr(train, name, lambda *given: None)
+    with pytest.raises(UserError, match="nothing complete here"):  # nothing was published
+        train_tiny(refit="auto")
+    assert len(calls) == fits
 
 
 def test_a_run_killed_in_each_part_resumes_with_the_same_model(train_tiny):
