@@ -124,9 +124,7 @@ def test_training_lowers_the_loss(fit):
     assert losses[-1] < losses[1]
 
 
-def test_the_regression_is_kept_where_training_makes_it_worse(
-    fit, forecaster, windows, lesson
-):
+def test_the_regression_is_kept_where_training_makes_it_worse(fit, forecaster, windows, lesson):
     result = fit(epochs=2, learning_rate=1.0)
     start = forecaster()
     least_squares.fit_regression(start, windows, *lesson)
