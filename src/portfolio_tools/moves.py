@@ -11,6 +11,7 @@ FOLDERS: dict[tuple[str, str], str] = {
     (f"{SRC}/data", f"{KIT}/retrieval"): "beir.py",
     (f"{SRC}/training", KIT): "checkpoint.py tracking.py",
     (f"{SRC}/training", f"{KIT}/text"): "encoder.py",
+    (f"{SRC}/training", f"{KIT}/classification"): "calibration.py",
     (f"{SRC}/evaluation", KIT): "intervals.py markdown.py plots.py report.py",
     (f"{SRC}/evaluation", f"{KIT}/timegrid"): "significance.py",
     (f"{SRC}/evaluation", f"{SRC}/data"): "rolling.py",
