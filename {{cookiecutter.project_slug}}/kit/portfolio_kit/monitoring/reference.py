@@ -1,4 +1,4 @@
-"""What `monitor` compares with, kept next to the model: signals of data not trained on before."""
+"""What `monitor` compares with, kept next to the model: signals of data that was new to it."""
 
 import csv
 from pathlib import Path

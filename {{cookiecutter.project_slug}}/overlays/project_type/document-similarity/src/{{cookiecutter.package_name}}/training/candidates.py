@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from portfolio_kit import artifacts, onnx_export
-from portfolio_kit.errors import UserError
 from portfolio_kit.retrieval import embedding
 from portfolio_kit.retrieval.documents import Documents
 from portfolio_kit.retrieval.passages import Ids
@@ -85,11 +84,9 @@ def load(name: EncoderName, folder: Path, manifest: Manifest, params: Params) ->
 
 def max_difference(encoder: Encoder, predictor: Predictor, samples: list[Ids]) -> float:
     """Compare ONNX's vectors with torch's; raises `UserError` if they differ."""
-    gaps = predictor.embed(samples) - embed_texts(encoder, samples).numpy()
-    difference = float(np.abs(gaps).max())
-    if not difference <= MAX_DIFFERENCE:
-        raise UserError(f"export: a vector of ONNX differs from torch's by {difference}")
-    return difference
+    trained = embed_texts(encoder, samples).numpy()
+    exported = predictor.embed(samples)
+    return onnx_export.largest_difference(exported, trained, MAX_DIFFERENCE, "a vector")
 
 
 def embed(name: EncoderName, predictor: Predictor, documents: Documents) -> Candidate:

@@ -16,20 +16,20 @@ from .scores import macro_f1
 
 Splits = dict[str, pd.DataFrame]  # by name, with the columns text and target (a class index)
 Features = dict[str, np.ndarray]  # (rows, features) by split
+Probabilities = dict[str, np.ndarray]  # (test rows, classes) by baseline
 
 
-def predict_with_baselines(
-    splits: Splits, embeddings: Features, refit: bool
-) -> dict[str, np.ndarray]:
-    """Return the probabilities (test rows, classes) of each baseline, `refit` if the model was."""
+def predict_with_baselines(splits: Splits, embeddings: Features, refit: bool) -> Probabilities:
+    """Return what each baseline says of the test rows; it is `refit` if the model was."""
     counts = np.bincount(splits["train"]["target"])
     majority = np.eye(len(counts))[counts.argmax()]
     targets = {name: rows["target"].to_numpy() for name, rows in splits.items()}
     score = partial(macro_f1, n_classes=len(counts))
     probabilities = {"majority class": np.tile(majority, (len(splits["test"]), 1))}
-    known = tfidf(splits, "train"), tfidf(splits, "train", "valid")
-    for name, (features, again) in (("TF-IDF", known), ("frozen embeddings", (embeddings,) * 2)):
-        found = tuned_regression(features, targets, score, name, again if refit else None)
+    features = {"TF-IDF": tfidf(splits, "train"), "frozen embeddings": embeddings}
+    again = {**features, "TF-IDF": tfidf(splits, "train", "valid")} if refit else {}
+    for name, known in features.items():
+        found = tuned_regression(known, targets, score, name, again.get(name))
         probabilities[f"{name} + logistic regression"] = found
     return probabilities
 
