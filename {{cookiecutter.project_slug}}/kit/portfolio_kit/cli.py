@@ -19,7 +19,7 @@ class Call:
     project: Project
     params: Any
     overrides: list[str]
-    options: dict[str, Any] = field(default_factory=dict)  # of `predict` and `adopt`
+    options: dict[str, Any] = field(default_factory=dict)  # of `predict`, `score` and `adopt`
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,12 @@ def predict(call: Call) -> None:
 
     predictor = call.project.serving().predictor.load(MODELS, call.params.serve)
     print(json.dumps(predictor.predict(call.options["inputs"]), indent=2, ensure_ascii=False))
+
+
+def score(call: Call) -> int:
+    from .scoring.score import score
+
+    return score(call.project, call.params, call.options["source"], call.options["out"])
 
 
 def serve(call: Call) -> int:
@@ -99,6 +105,7 @@ COMMANDS = (
     Command("params", "record the parameters in force, for dvc.yaml", record),
     Command("pipeline", "data, train, evaluate and report, skipping what is up to date", pipeline),
     Command("predict", "one prediction on the command line", predict),
+    Command("score", "answer every row of files: Parquet in shards, resumable", score),
     Command("serve", "the API on HOST and PORT (default 127.0.0.1:8000)", serve),
     Command("monitor", "compare what was served with the training data", monitor),
     Command("bench", "compare this API with other ways to serve its model", bench),
@@ -125,6 +132,9 @@ def main(project: Project, arguments: Sequence[str] | None = None) -> int:
         )
         if command.run is predict:
             verb.add_argument("inputs", nargs="+", help="what to predict")
+        elif command.run is score:
+            verb.add_argument("--source", required=True, help="a file, glob or folder; path or URL")
+            verb.add_argument("--out", required=True, help="the folder to write")
         elif command.run is take:
             adopt.add_arguments(verb, project.params.adopting)
     options = vars(parser.parse_args(arguments))

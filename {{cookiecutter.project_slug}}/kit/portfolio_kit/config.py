@@ -92,6 +92,16 @@ class Serve(Section):
     examples: Annotated[list[Example], Field(max_length=12)] | None = None
 
 
+class Score(Section):
+    shard_rows: Annotated[int, Field(ge=1, le=MOST)] = 4_096
+    max_rejected: Annotated[int, Field(ge=0, le=MOST)] = 1_000
+
+
+class ScoreTexts(Score):
+    text_column: str | None = None
+    keep: list[str] | None = None  # columns to carry through; None: all others
+
+
 class Evaluate(Section):
     bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)]
 
@@ -105,6 +115,7 @@ class Settings(Section):
     evaluate: Evaluate
     tracking: Tracking
     serve: Serve
+    score: Score = Score()
     monitor: Monitor
 
 

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from . import records
 from .adopting import Adopting, Asked, Option, Seen, words
+from .config import ScoreTexts
 from .data_section import code
 from .errors import UserError
 from .markdown import cell
@@ -157,6 +158,10 @@ def _notes(values: list[str], names: Names) -> Iterator[str]:
         shown = " and ".join(f"{label!r:.40} ({_count(rows[label])})" for label in group)
         join = f'data.label_names: {{"{group[0]:.40}": "{group[1]:.40}"}}'
         yield f"{shown} differ only in case or width, but stay separate; {join} joins them"
+
+
+class Score(ScoreTexts):
+    probabilities: bool = False  # of every class
 
 
 def _look(asked: Asked) -> Seen:

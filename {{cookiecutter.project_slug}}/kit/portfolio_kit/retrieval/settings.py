@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from ..adopting import Adopting, Asked, Option, Seen
-from ..config import MOST, Place, Section, Serve
+from ..config import MOST, Place, ScoreTexts, Section, Serve
 
 Mode = Literal["dense", "bm25", "hybrid"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -43,6 +43,11 @@ class Serving(Serve):
     retrieval: Mode | None
     exact: bool
     changes: Place | None
+
+
+class Score(ScoreTexts):
+    k: Annotated[int, Field(ge=1, le=100)] = 10  # documents per query
+    vectors: bool = False  # of documents, in place of answers to queries
 
 
 def _look(asked: Asked) -> Seen:

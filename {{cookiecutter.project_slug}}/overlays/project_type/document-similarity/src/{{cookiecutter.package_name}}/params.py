@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from portfolio_kit.config import MOST, Fraction, Place, Rate, Section, Settings, Share, Threads
-from portfolio_kit.retrieval.settings import ADOPTING, Index, Language, Serving
+from portfolio_kit.retrieval.settings import ADOPTING, Index, Language, Score, Serving
 
 
 class Data(Section):
@@ -53,3 +53,4 @@ class Params(Settings):
     train: Train
     index: Index
     serve: Serving
+    score: Score = Score()

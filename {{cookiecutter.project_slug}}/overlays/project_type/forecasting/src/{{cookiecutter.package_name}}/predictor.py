@@ -90,6 +90,14 @@ class Predictor(OnnxModel[Manifest]):
         [quantiles] = self.answer([question])
         return rows_of(question, quantiles, self.shape)
 
+    def scorer(self, columns: dict[str, Any], params: Any) -> Any:
+        """Return what forecasts the series of files with these columns."""
+        from portfolio_kit.timegrid.scoring import SeriesScorer
+
+        from .data.validation import check_values
+
+        return SeriesScorer(self, columns, params, LEVELS, check_values)
+
     def predict(self, names: list[str]) -> list[list[dict[str, Any]]]:
         """Return a horizon of each stored series; raises `UserError` for an unknown one."""
         horizon = self.shape.horizon

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from portfolio_kit.config import Fraction, Place, Rate, Section, Serve, Settings, Share, Threads
-from portfolio_kit.labels import ADOPTING, Names
+from portfolio_kit.labels import ADOPTING, Names, Score
 
 
 class Data(Section):
@@ -58,3 +58,4 @@ class Params(Settings):
     model: Model
     train: Train
     serve: Serving
+    score: Score = Score()
