@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from portfolio_kit.config import Fraction, Place, Rate, Section, Serve, Settings, Share
+from portfolio_kit.config import Fraction, Place, Rate, ScoreTexts, Section, Serve, Settings, Share
 
 
 class Data(Section):
@@ -31,3 +31,4 @@ class Params(Settings):
     data: Data
     train: Train
     serve: Serving
+    score: ScoreTexts = ScoreTexts()

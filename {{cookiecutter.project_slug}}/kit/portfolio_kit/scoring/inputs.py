@@ -68,9 +68,11 @@ def find(source: str) -> list[Input]:
         if _suffix(name) not in (".csv", ".jsonl", ".parquet"):
             raise UserError(f"{FIELD}: {name}: use .csv, .jsonl and .parquet files")
     paths = [sources.fetch(name, None, artifacts.RAW, FIELD) for name in names]
-    root = os.path.commonprefix([f"/{name}".rpartition("/")[0] + "/" for name in names])[1:]
-    root = root[: root.rfind("/") + 1]
-    return [Input(name.removeprefix(root), path) for name, path in zip(names, paths, strict=True)]
+    folders = [name.split("/")[:-1] for name in names]
+    same = itertools.takewhile(lambda level: len({*level}) == 1, zip(*folders, strict=False))
+    above = len([*same])
+    short = ["/".join(name.split("/")[above:]) for name in names]
+    return [Input(name, path) for name, path in zip(short, paths, strict=True)]
 
 
 def _local(source: str) -> list[str]:
@@ -138,9 +140,7 @@ def rows(file: Input) -> Iterator[Row]:
         )
 
 
-def tables(
-    file: Input, names: list[str], damaged: Damage
-) -> Iterator[tuple[np.ndarray, pa.Table]]:
+def tables(file: Input, names: list[str], damaged: Damage) -> Iterator[tuple[np.ndarray, pa.Table]]:
     """Yield parts of a file, with some of its columns, and the line (or row) of each row.
 
     Much faster than `rows`. Texts of a CSV file may have no line breaks.
@@ -220,8 +220,12 @@ def _csv_tables(
         count = part.num_rows
         while count != (more := part.num_rows + sum(line <= at < line + count for at in skipped)):
             count = more
-        yield np.setdiff1d(np.arange(line, line + count), skipped), pa.table(part)
+        lines = np.setdiff1d(np.arange(line, line + count), skipped)
         line += count
+        # A blank line, which has to be counted, is read as a row without values.
+        texts = [column.fill_null("").to_numpy(zero_copy_only=False) for column in part.columns]
+        is_blank = np.logical_and.reduce([column == "" for column in texts])
+        yield lines[~is_blank], pa.table(part).filter(pa.array(~is_blank))
 
 
 def _jsonl_tables(
@@ -234,8 +238,10 @@ def _jsonl_tables(
                 damaged(row.line, row.fault)
         kept = [row for row in some if not row.fault]
         values = {name: [row.values.get(name) for row in kept] for name in names}
-        table = pa.table({n: [None if v is None else str(v) for v in values[n]] for n in names},
-                         pa.schema([(name, pa.string()) for name in names]))
+        table = pa.table(
+            {n: [None if v is None else str(v) for v in values[n]] for n in names},
+            pa.schema([(name, pa.string()) for name in names]),
+        )
         yield np.array([row.line for row in kept]), table
 
 

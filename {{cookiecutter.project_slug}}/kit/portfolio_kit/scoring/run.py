@@ -1,10 +1,10 @@
 """The output folder: shards that are whole or missing, and what they were made of.
 
-    run.json        what is scored, and with which model; written first
-    shards/         Parquet, one per part of the input, in its order
-    parts/          next to each shard: what was rejected, signals, seconds
-    manifest.json   the shards with their hashes; written last
-    rejected.jsonl  rows without an answer, with the reason
+run.json        what is scored, and with which model; written first
+shards/         Parquet, one per part of the input, in its order
+parts/          next to each shard: what was rejected, signals, seconds
+manifest.json   the shards with their hashes; written last
+rejected.jsonl  rows without an answer, with the reason
 """
 
 import json
@@ -89,9 +89,11 @@ class Folder:
 
     def part(self, number: int) -> Part | None:
         """Return what is known of a part that is done."""
-        if not self._shard(number).is_file():
-            return None
-        return Part.model_validate_json(self._part(number).read_bytes())
+        return self._read(number) if self._shard(number).is_file() else None
+
+    def signals(self, number: int) -> list[dict[str, float | str]]:
+        """Return the signals of a sample of a part's answers."""
+        return self._read(number).signals
 
     def write(self, number: int, table: pa.Table, part: Part) -> None:
         """Write a part; it counts once its shard, which comes last, is there."""
@@ -101,7 +103,9 @@ class Folder:
     def finish(self, parts: list[Part]) -> Scores:
         """Write the rejected rows, and the manifest with the hash of each shard."""
         self.write_rejected(parts)
-        names = [self._shard(number).relative_to(self.path).as_posix() for number in range(len(parts))]
+        names = [
+            self._shard(number).relative_to(self.path).as_posix() for number in range(len(parts))
+        ]
         record = Scores(
             run=self.run,
             rows=sum(part.rows for part in parts),
@@ -119,6 +123,13 @@ class Folder:
             for one in part.rejected
         )
         artifacts.write_text(self.path / REJECTED, "".join(lines))
+
+    def _read(self, number: int) -> Part:
+        try:
+            return Part.model_validate_json(self._part(number).read_bytes())
+        except (OSError, ValidationError):
+            place = self._part(number)
+            raise UserError(f"{FIELD}: {place} is damaged; name a new folder") from None
 
     def _shard(self, number: int) -> Path:
         return self.path / "shards" / f"part-{number:06}.parquet"

@@ -8,20 +8,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from tqdm import tqdm
 
-from .. import artifacts, cores
+from .. import cores
 from ..artifacts import MODELS
 from ..config import Score
 from ..errors import UserError
-from ..monitoring import drift, reference
 from ..project import Observe, Project
 from . import inputs
 from .run import REJECTED, Folder, Part, Run, Scores
 from .scorer import Scored, Scorer
 
 SAMPLE = 500  # answers of a part whose signals are kept
+MAX_PARTS = 200  # whose signals are compared
 MIN_ROWS = 100  # for a verdict on drift
 
 
@@ -53,13 +52,13 @@ def score(project: Project, params: Any, source: str, out: str) -> int:
     ):
         observe = serving.signals(predictor)
         for part in _in_order(folder, files, settings, scorer, observe, threads, workers):
-            parts.append(part)
+            parts.append(part.model_copy(update={"signals": []}))  # they would fill the memory
             progress.update(part.rows)
             _check(folder, parts, settings.max_rejected)
         progress.total = progress.n
     scores = folder.finish(parts)
     print(_summary(scores, folder))
-    print(_drift(parts, params))
+    print(_drift(folder, len(parts), params))
     return 0
 
 
@@ -136,12 +135,22 @@ def _summary(scores: Scores, folder: Folder) -> str:
     )
 
 
-def _drift(parts: list[Part], params: Any) -> str:
+def _drift(folder: Folder, parts: int, params: Any) -> str:
     """Return how the rows compare with the training data, as `monitor` would say."""
-    rows = [signals for part in parts for signals in part.signals]
+    import pandas as pd  # these take a second to import, which an early error should not
+
+    from ..monitoring import drift, reference
+
+    chance = random.Random(0)
+    some = chance.sample(range(parts), min(parts, MAX_PARTS))
+    each = -(-params.monitor.rows // max(1, len(some)))
+    rows = []
+    for number in some:
+        found = folder.signals(number)
+        rows += chance.sample(found, min(len(found), each))
     if len(rows) < MIN_ROWS:
         return f"drift: not tested, with fewer than {MIN_ROWS} answers"
-    window = pd.DataFrame(random.Random(0).sample(rows, min(len(rows), params.monitor.rows)))
+    window = pd.DataFrame(chance.sample(rows, min(len(rows), params.monitor.rows)))
     expected = reference.alike(reference.read(MODELS), window)
     findings = drift.compare(expected, window[list(expected)], params.monitor)
     drifted = [f"{one.signal} (effect {one.effect:.2f})" for one in findings if one.is_alarm]

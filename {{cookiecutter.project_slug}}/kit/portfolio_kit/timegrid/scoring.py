@@ -148,9 +148,7 @@ class SeriesScorer(Scorer):
         if not is_daily(grid.freq) and grid.timezone is None and offsets != grid.offsets:
             have = "have offsets, and those of" if offsets else "lack the offsets that those of"
             raise UserError(f"{field}: times {have} the training data {'do not' * offsets}have")
-        rows = rows.assign(ds=ds).sort_values(
-            ["unique_id", "ds"], kind="stable", ignore_index=True
-        )
+        rows = rows.assign(ds=ds).sort_values(["unique_id", "ds"], kind="stable", ignore_index=True)
         history, _ = table.without_ends(rows)
         history = self._check_values(history, data, file)
         is_single = data.id_column is None
@@ -181,7 +179,9 @@ class SeriesScorer(Scorer):
                 f"{file} lacks {', '.join(grid.future_columns)} for some of the {grid.horizon} "
                 "steps after its last value"
             )
-        known = self._check_values(own.assign(**dict.fromkeys(("y", *grid.past_columns), 1.0)), self._data, file)
+        known = self._check_values(
+            own.assign(**dict.fromkeys(("y", *grid.past_columns), 1.0)), self._data, file
+        )
         ahead = known[grid.future_columns].to_numpy(np.float32)
         return replace(series, future=np.concatenate([series.future[: len(series.y)], ahead]))
 
