@@ -64,5 +64,5 @@ def test_a_document_has_a_row_for_each_passage():
 def test_a_document_needs_a_title_or_a_text():
     documents = [{"title": "only", "text": ""}, {"title": "", "text": " "}, {"title": "no text"}]
     found = scored(DocumentScorer, documents)
-    assert found.table["line"].to_pylist() == [1]
-    assert [one.line for one in found.rejected] == [2, 3]
+    assert found.table["line"].to_pylist() == [1, 3]
+    assert [one.line for one in found.rejected] == [2]

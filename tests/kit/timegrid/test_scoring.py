@@ -23,6 +23,8 @@ class Shape(Grid):
 class LastValue:
     """Repeats the last value, and adds the future covariate, if there is one."""
 
+    levels = LEVELS
+
     def __init__(self, future):
         self.shape = Shape(
             horizon=HORIZON,
@@ -45,11 +47,10 @@ class LastValue:
         middle = series.y[-1] + ahead
         return np.stack([middle + offset for offset in (-2, -1, 0, 1, 2)], axis=1)
 
-
-def check_values(rows, data, file):
-    columns = ["y", *data.future_columns]
-    schema = pa.DataFrameSchema({name: pa.Column(nullable=name == "y") for name in columns})
-    return checks.check_values(rows, schema, {name: f"{name} of {file}" for name in columns})
+    def check_values(self, rows, data, file):
+        columns = ["y", *data.future_columns]
+        schema = pa.DataFrameSchema({name: pa.Column(nullable=name == "y") for name in columns})
+        return checks.check_values(rows, schema, {name: f"{name} of {file}" for name in columns})
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def score(workspace):
         params = SimpleNamespace(data=SimpleNamespace(**named), season_lengths=[2])
         files = inputs.find("in.csv")
         model = LastValue([*future])
-        scorer = SeriesScorer(model, inputs.columns(files[0]), params, LEVELS, check_values)
+        scorer = SeriesScorer(model, inputs.columns(files[0]), params)
         parts = [*scorer.parts(files, size)]
         assert sum(rows for rows, _ in parts) == len(table)
         scored = [scorer.score(part) for _, part in parts]

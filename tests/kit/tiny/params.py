@@ -1,6 +1,6 @@
 """Parameters of every kind that projects use."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -27,8 +27,15 @@ class Serving(Serve):
     seconds_per_text: Annotated[float, Field(ge=0, le=10)] = 0.0  # to act like a larger model
 
 
+class Score(ScoreTexts):
+    def scorer(self, model: Any, columns: Any, params: Any) -> Any:
+        from .scoring import TinyScorer
+
+        return TinyScorer(model, columns, params)
+
+
 class Params(Settings):
     data: Data
     train: Train
     serve: Serving
-    score: ScoreTexts = ScoreTexts()
+    score: Score = Score()

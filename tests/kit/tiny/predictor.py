@@ -37,10 +37,5 @@ class Predictor(OnnxModel[Manifest]):
         labels = self.manifest.labels
         return [{"label": labels[int(p > 0.5)], "score": float(p)} for p in scores[:, 0]]
 
-    def scorer(self, columns: dict[str, Any], params: Any) -> Any:
-        from .scoring import TinyScorer
-
-        return TinyScorer(self, columns, params)
-
     def predict(self, texts: list[str]) -> list[dict[str, Any]]:
         return self.answer(self.prepare(texts))

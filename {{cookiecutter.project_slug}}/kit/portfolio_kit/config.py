@@ -6,13 +6,17 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from .adopting import Adopting
 from .errors import UserError
+
+if TYPE_CHECKING:  # the API needs neither
+    from .scoring.inputs import Columns
+    from .scoring.scorer import Scorer
 
 PARAMS_FILE = Path("params.yaml")
 MOST = 1_000_000_000  # of anything that is counted
@@ -95,6 +99,10 @@ class Serve(Section):
 class Score(Section):
     shard_rows: Annotated[int, Field(ge=1, le=MOST)] = 4_096
     max_rejected: Annotated[int, Field(ge=0, le=MOST)] = 1_000
+
+    def scorer(self, model: Any, columns: "Columns", params: Any) -> "Scorer":
+        """Return what answers rows of files with these columns; raises `UserError` without some."""
+        raise NotImplementedError
 
 
 class ScoreTexts(Score):

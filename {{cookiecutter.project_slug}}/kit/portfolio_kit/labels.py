@@ -9,7 +9,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -19,6 +19,10 @@ from .config import ScoreTexts
 from .data_section import code
 from .errors import UserError
 from .markdown import cell
+
+if TYPE_CHECKING:
+    from .scoring.inputs import Columns
+    from .scoring.scorer import Scorer
 
 MIN_ROWS = 3  # of a class: one each for train, valid and test
 MAX_CLASSES = 1_000  # a column with more is not a label, and splitting by it takes all memory
@@ -162,6 +166,12 @@ def _notes(values: list[str], names: Names) -> Iterator[str]:
 
 class Score(ScoreTexts):
     probabilities: bool = False  # of every class
+
+    def scorer(self, model: Any, columns: "Columns", params: Any) -> "Scorer":
+        """Return what labels the texts of a column."""
+        from .classification.scoring import TextScorer
+
+        return TextScorer(model, columns, self, params.data.text_column)
 
 
 def _look(asked: Asked) -> Seen:

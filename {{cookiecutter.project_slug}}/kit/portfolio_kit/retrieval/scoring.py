@@ -58,9 +58,8 @@ class DocumentScorer(RowScorer):
 
     def fault(self, values: dict[str, Any]) -> str | None:
         """Return why a document has no vector, or None."""
-        title = values.get("title")
         why = text_fault(values.get(self._column))
-        if why == "blank" and isinstance(title, str) and title.strip():
+        if why in ("blank", "missing") and text_fault(values.get("title")) is None:
             return None
         return why and f"{self._column!r} is {why}"
 
@@ -68,7 +67,9 @@ class DocumentScorer(RowScorer):
         """Embed the documents of a part."""
         rows, rejected = self.valid(part)
         documents = [
-            Document(str(row.line), row.values.get("title") or "", row.values[self._column])
+            Document(
+                str(row.line), row.values.get("title") or "", row.values.get(self._column) or ""
+            )
             for row in rows
         ]
         vectors = self._model.embed_documents(documents) if documents else []

@@ -1,11 +1,15 @@
 """The sections of `params.yaml` that a search needs; a project's `Params` names them."""
 
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
 from ..adopting import Adopting, Asked, Option, Seen
 from ..config import MOST, Place, ScoreTexts, Section, Serve
+
+if TYPE_CHECKING:
+    from ..scoring.inputs import Columns
+    from ..scoring.scorer import Scorer
 
 Mode = Literal["dense", "bm25", "hybrid"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -48,6 +52,13 @@ class Serving(Serve):
 class Score(ScoreTexts):
     k: Annotated[int, Field(ge=1, le=100)] = 10  # documents per query
     vectors: bool = False  # of documents, in place of answers to queries
+
+    def scorer(self, model: Any, columns: "Columns", params: Any) -> "Scorer":
+        """Return what searches for the texts of a column, or embeds them as documents."""
+        from .scoring import DocumentScorer, QueryScorer
+
+        kind = DocumentScorer if self.vectors else QueryScorer
+        return kind(model, columns, self)
 
 
 def _look(asked: Asked) -> Seen:

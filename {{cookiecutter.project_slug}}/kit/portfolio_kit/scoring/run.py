@@ -38,7 +38,7 @@ class Part(Record):
 
     rows: int
     answers: int
-    rejected: list[tuple[str, int, str]]
+    rejected: list[Rejected]
     signals: list[dict[str, float | str]]  # of a sample
     seconds: float
 
@@ -118,7 +118,7 @@ class Folder:
     def write_rejected(self, parts: list[Part]) -> None:
         """Write one line for each row that was rejected."""
         lines = (
-            json.dumps(Rejected(*one)._asdict(), ensure_ascii=False) + "\n"
+            json.dumps(one._asdict(), ensure_ascii=False) + "\n"
             for part in parts
             for one in part.rejected
         )

@@ -36,7 +36,7 @@ def score(project: Project, params: Any, source: str, out: str) -> int:
     predictor = serving.predictor.load(MODELS, params.serve.model_copy(update={"threads": 1}))
     files = inputs.find(source)
     measured = [inputs.measure(file) for file in files]
-    scorer = predictor.scorer(inputs.columns(files[0]), params)
+    scorer = settings.scorer(predictor, inputs.columns(files[0]), params)
     run = Run(
         model_version=predictor.version,
         precision=predictor.manifest.precision,

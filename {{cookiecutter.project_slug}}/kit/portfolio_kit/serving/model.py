@@ -3,7 +3,7 @@
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import onnxruntime
 
@@ -11,11 +11,6 @@ from .. import artifacts, cores
 from ..config import Serve
 from ..errors import UserError
 from ..records import Manifest
-
-if TYPE_CHECKING:  # the API needs neither
-    import pyarrow as pa
-
-    from ..scoring.scorer import Scorer
 
 M = TypeVar("M", bound=Manifest)
 
@@ -71,10 +66,6 @@ class OnnxModel(ABC, Generic[M]):
     @abstractmethod
     def answer(self, items: list[Any]) -> list[Any]:
         """Return the answer to each item."""
-
-    def scorer(self, columns: "dict[str, pa.DataType]", params: Any) -> "Scorer":
-        """Return what answers rows of files with these columns; raises `UserError` if one lacks."""
-        raise NotImplementedError
 
     @abstractmethod
     def predict(self, texts: list[str]) -> list[Any]:

@@ -1,6 +1,6 @@
 """Forecasts every series of long tables, whole series at a time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
@@ -20,7 +20,6 @@ from .series import ONLY_SERIES, Question, Series, name_of
 from .times import moments
 
 NAMES = ("y_hat", "lo_80", "hi_80", "lo_95", "hi_95")  # in the order of the columns
-CheckValues = Callable[[pd.DataFrame, Any, str], pd.DataFrame]
 
 
 class Forecaster(Protocol):
@@ -28,6 +27,10 @@ class Forecaster(Protocol):
 
     @property
     def shape(self) -> Any: ...  # a `Grid` with its `history`
+
+    levels: tuple[str, ...]  # names of the quantiles, in order
+
+    def check_values(self, rows: pd.DataFrame, data: Any, file: str) -> pd.DataFrame: ...
 
     def answer_many(self, questions: list[Question]) -> list[np.ndarray]: ...
 
@@ -43,18 +46,10 @@ class Part(NamedTuple):
 class SeriesScorer(Scorer):
     """Continues each series for one horizon."""
 
-    def __init__(
-        self,
-        model: Forecaster,
-        columns: Columns,
-        params: Any,
-        levels: Sequence[str],
-        check_values: CheckValues,
-    ) -> None:
-        """Take a model, the input's columns, and the names of the model's quantiles in order."""
-        self._model, self._grid, self._check_values = model, model.shape, check_values
+    def __init__(self, model: Forecaster, columns: Columns, params: Any) -> None:
+        self._model, self._grid = model, model.shape
         self._data, self._seasons = params.data, params.season_lengths
-        self._places = [list(levels).index(name) for name in NAMES]
+        self._places = [model.levels.index(name) for name in NAMES]
         data, grid = params.data, model.shape
         named = {"unique_id": data.id_column, "ds": data.time_column, "y": data.target_column}
         named |= {name: name for name in (*grid.past_columns, *grid.future_columns)}
@@ -98,17 +93,17 @@ class SeriesScorer(Scorer):
         """Return a part without series that are in several places, and its number of rows."""
         count, taken = len(rows) + len(rejected), [*rejected]
         rejected.clear()
-        names = rows["unique_id"] if len(rows) else pd.Series(dtype=object)
+        if rows.empty:
+            return count, Part(file.name, rows, taken)
+
+        names, lines = rows["unique_id"], rows["line"]
         begins = names[names != names.shift()]
-        for at, name in begins[begins.isin(seen) | begins.duplicated(keep="first")].items():
-            why = f"series {name!r:.40} continues after others; sort the file by series and time"
-            taken.append(Rejected(file.name, int(rows["line"][at]), why))
-            rows = rows[rows["unique_id"] != name]
-        unnamed = rows["unique_id"] == "" if len(rows) else []
-        if len(rows) and unnamed.any():
-            line = int(rows["line"][unnamed].iloc[0])
-            taken.append(Rejected(file.name, line, "the name of the series is missing"))
-            rows = rows[~unnamed]
+        wrong = begins[begins.isin(seen) | begins.duplicated() | (begins == "")]
+        for at, name in wrong[~wrong.duplicated()].items():
+            apart = f"series {name!r:.40} continues after others; sort the file by series and time"
+            why = apart if name else "the name of the series is missing"
+            taken.append(Rejected(file.name, int(lines[at]), why))
+        rows = rows[~names.isin(wrong)]
         seen.update(begins)
         return count, Part(file.name, rows.reset_index(drop=True), taken)
 
@@ -150,7 +145,7 @@ class SeriesScorer(Scorer):
             raise UserError(f"{field}: times {have} the training data {'do not' * offsets}have")
         rows = rows.assign(ds=ds).sort_values(["unique_id", "ds"], kind="stable", ignore_index=True)
         history, _ = table.without_ends(rows)
-        history = self._check_values(history, data, file)
+        history = self._model.check_values(history, data, file)
         is_single = data.id_column is None
         checks.check_times(history, grid.freq, grid.timezone, is_single, data.time_column, file)
         whole = table.complete(history, grid.freq)
@@ -179,7 +174,7 @@ class SeriesScorer(Scorer):
                 f"{file} lacks {', '.join(grid.future_columns)} for some of the {grid.horizon} "
                 "steps after its last value"
             )
-        known = self._check_values(
+        known = self._model.check_values(
             own.assign(**dict.fromkeys(("y", *grid.past_columns), 1.0)), self._data, file
         )
         ahead = known[grid.future_columns].to_numpy(np.float32)

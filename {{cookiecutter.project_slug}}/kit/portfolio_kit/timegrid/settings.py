@@ -1,9 +1,28 @@
 """What describes series in `params.yaml`; it imports no table library, as the API reads it too."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
+
+from .. import config
 from ..adopting import Adopting, Asked, Option, Seen
 from ..errors import UserError
+
+if TYPE_CHECKING:
+    from ..scoring.inputs import Columns
+    from ..scoring.scorer import Scorer
+
+
+class Score(config.Score):
+    """How files of series are scored."""
+
+    shard_rows: Annotated[int, Field(ge=1, le=config.MOST)] = 100_000
+
+    def scorer(self, model: Any, columns: "Columns", params: Any) -> "Scorer":
+        """Return what forecasts whole series."""
+        from .scoring import SeriesScorer
+
+        return SeriesScorer(model, columns, params)
 
 
 def number(typed: str) -> int:

@@ -131,14 +131,6 @@ class Predictor(OnnxModel[Manifest]):
         """Return the answer to each query."""
         return [{"results": results} for results in self.find(texts, DEFAULT_K)]
 
-    def scorer(self, columns: dict[str, Any], params: Any) -> Any:
-        """Return what answers rows of files with these columns: queries, or documents."""
-        from portfolio_kit.retrieval.scoring import DocumentScorer, QueryScorer
-
-        if params.score.vectors:
-            return DocumentScorer(self, columns, params.score)
-        return QueryScorer(self, columns, params.score)
-
     def find(self, texts: list[str], k: int) -> list[Any]:
         """Return the results of each query."""
         return self.answer(self.prepare([Question(text, k) for text in texts]))

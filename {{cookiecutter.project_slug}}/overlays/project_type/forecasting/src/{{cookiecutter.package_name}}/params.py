@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from portfolio_kit import config
 from portfolio_kit.config import MOST, Fraction, Place, Rate, Section, Settings, Share, Threads
 from portfolio_kit.timegrid.serving import Serving
-from portfolio_kit.timegrid.settings import ADOPTING
+from portfolio_kit.timegrid.settings import ADOPTING, Score
 
 MAX_STEPS = 1_000_000  # a year has 525,600 minutes
 Columns = Annotated[list[str], Field(default_factory=list)]
@@ -73,3 +73,4 @@ class Params(Settings):
     train: Train
     evaluate: Evaluate
     serve: Serving
+    score: Score = Score()

@@ -37,6 +37,7 @@ class Predictor(OnnxModel[Manifest]):
 
     manifest_type = Manifest
     max_cost = 64  # windows
+    levels = tuple(LEVELS)
 
     def __init__(self, folder: Path, manifest: Manifest, settings: Serving) -> None:
         super().__init__(folder, manifest, settings)
@@ -90,13 +91,11 @@ class Predictor(OnnxModel[Manifest]):
         [quantiles] = self.answer([question])
         return rows_of(question, quantiles, self.shape)
 
-    def scorer(self, columns: dict[str, Any], params: Any) -> Any:
-        """Return what forecasts the series of files with these columns."""
-        from portfolio_kit.timegrid.scoring import SeriesScorer
+    def check_values(self, rows: Any, data: Any, file: str) -> Any:
+        """Return rows of a file with numbers that pass the checks of training data."""
+        from .data.validation import check_values  # it needs more than the API does
 
-        from .data.validation import check_values
-
-        return SeriesScorer(self, columns, params, LEVELS, check_values)
+        return check_values(rows, data, file)
 
     def predict(self, names: list[str]) -> list[list[dict[str, Any]]]:
         """Return a horizon of each stored series; raises `UserError` for an unknown one."""

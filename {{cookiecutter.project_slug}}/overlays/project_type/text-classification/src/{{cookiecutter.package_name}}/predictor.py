@@ -88,12 +88,6 @@ class Predictor(OnnxModel[Manifest]):
         answers = self.answer(self.prepare(texts))
         return [{key: answer[key] for key in answer if key != "embedding"} for answer in answers]
 
-    def scorer(self, columns: dict[str, Any], params: Any) -> Any:
-        """Return what labels rows of files with these columns."""
-        from portfolio_kit.classification.scoring import TextScorer
-
-        return TextScorer(self, columns, params.score, params.data.text_column)
-
     @property
     def facts(self) -> dict[str, Any]:
         """Return how many classes there are."""

@@ -55,5 +55,4 @@ def write_vocabulary(predictor: Predictor, texts: list[str], ids: list[Ids]) -> 
         "vocabulary": sorted(word for word, _ in counts.most_common(MAX_WORDS)),
         "centroid": [round(float(value), 6) for value in centroid],
     }
-    file = predictor.folder / VOCABULARY
-    file.write_text(json.dumps(known), encoding="utf-8", newline="\n")
+    (predictor.folder / VOCABULARY).write_text(json.dumps(known), encoding="utf-8", newline="\n")

@@ -150,13 +150,13 @@ def verify(manifest: Manifest, trained: np.ndarray, valid: Examples, params: Par
     answers.to_parquet(WORKSHOP / chosen / VALIDATION)
     if advice := review_advice(confidence, is_right, manifest.target_precision):
         print(advice)
-    accuracy = accuracy_score(targets, trained.argmax(axis=1))
     return manifest.model_copy(
         update={
             "precision": chosen,
             "model_files": files,
             "max_difference": difference,
-            "accuracy_lost": accuracy - files["fp32"].accuracy,
+            "accuracy_lost": accuracy_score(targets, trained.argmax(axis=1))
+            - files["fp32"].accuracy,
             "threshold": abstention_threshold(confidence, is_right, manifest.target_precision),
         }
     )
