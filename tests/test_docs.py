@@ -13,7 +13,8 @@ SECTIONS = {
         *("What to improve", "Read and run", "Licence"),
     ],
     "docs/reference.md": [
-        *("The service", "Other data", "Monitoring", "Training runs", "Deployment", "Commands"),
+        *("The service", "Scoring files", "Other data", "Monitoring", "Training runs"),
+        *("Deployment", "Commands"),
         "Folders",
     ],
 }

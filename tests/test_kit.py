@@ -131,7 +131,7 @@ def test_relative_imports_stay_within_the_kit():
 
 
 def test_what_every_project_gets_imports_no_part():
-    assert len(PARTS) == 9
+    assert len(PARTS) == 8
     for module in MODULES:
         if module.with_suffix("").parts[0] not in PARTS:
             used = {path.relative_to(KIT).parts[0] for path in imports(module)[1]}

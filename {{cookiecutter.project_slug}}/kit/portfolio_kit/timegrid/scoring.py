@@ -6,7 +6,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
+import pandera.pandas as pa
+import pyarrow
 
 from ..errors import UserError
 from ..scoring import inputs
@@ -19,6 +20,8 @@ from .grid import Grid
 from .series import ONLY_SERIES, Question, Series, name_of
 from .times import moments
 
+FINITE = pa.Check(lambda values: ~np.isinf(values), error="infinite")
+POSITIVE = pa.Check(lambda values: ~(values <= 0), error="not above zero, as in the training data")
 NAMES = ("y_hat", "lo_80", "hi_80", "lo_95", "hi_95")  # in the order of the columns
 
 
@@ -29,8 +32,7 @@ class Forecaster(Protocol):
     def shape(self) -> Any: ...  # a `Grid` with its `history`
 
     levels: tuple[str, ...]  # names of the quantiles, in order
-
-    def check_values(self, rows: pd.DataFrame, data: Any, file: str) -> pd.DataFrame: ...
+    manifest: Any  # which says whether values must be above zero
 
     def answer_many(self, questions: list[Question]) -> list[np.ndarray]: ...
 
@@ -77,7 +79,7 @@ class SeriesScorer(Scorer):
             if len(left) or rejected:
                 yield self._part(file, left, rejected, seen)
 
-    def _frame(self, found: pa.Table, lines: np.ndarray) -> pd.DataFrame:
+    def _frame(self, found: pyarrow.Table, lines: np.ndarray) -> pd.DataFrame:
         rows = found.to_pandas(ignore_metadata=True)
         rows = pd.DataFrame({own: rows[theirs] for own, theirs in self._columns.items()})
         for name in rows.columns.difference(["unique_id"]):
@@ -145,7 +147,7 @@ class SeriesScorer(Scorer):
             raise UserError(f"{field}: times {have} the training data {'do not' * offsets}have")
         rows = rows.assign(ds=ds).sort_values(["unique_id", "ds"], kind="stable", ignore_index=True)
         history, _ = table.without_ends(rows)
-        history = self._model.check_values(history, data, file)
+        history = self._checked(history, file)
         is_single = data.id_column is None
         checks.check_times(history, grid.freq, grid.timezone, is_single, data.time_column, file)
         whole = table.complete(history, grid.freq)
@@ -159,6 +161,15 @@ class SeriesScorer(Scorer):
         if grid.future_columns:
             series = [self._ahead(one, rows, file) for one in series]
         return [Question(one, grid.horizon, grid.horizon) for one in series]
+
+    def _checked(self, rows: pd.DataFrame, file: str) -> pd.DataFrame:
+        """Return rows with numbers as float64; raises `UserError` for unusable values."""
+        fields = {own: f"{theirs!r} of {file}" for own, theirs in self._columns.items()}
+        fields = {own: said for own, said in fields.items() if own not in ("unique_id", "ds")}
+        columns = {name: pa.Column(checks=FINITE, nullable=name == "y") for name in fields}
+        if self._model.manifest.positive:
+            columns["y"] = pa.Column(checks=[FINITE, POSITIVE], nullable=True)
+        return checks.check_values(rows, pa.DataFrameSchema(columns), fields)
 
     def _ahead(self, series: Series, rows: pd.DataFrame, file: str) -> Series:
         """Return a series with the covariates of the horizon; if there are none, the last stay."""
@@ -174,13 +185,11 @@ class SeriesScorer(Scorer):
                 f"{file} lacks {', '.join(grid.future_columns)} for some of the {grid.horizon} "
                 "steps after its last value"
             )
-        known = self._model.check_values(
-            own.assign(**dict.fromkeys(("y", *grid.past_columns), 1.0)), self._data, file
-        )
+        known = self._checked(own.assign(**dict.fromkeys(("y", *grid.past_columns), 1.0)), file)
         ahead = known[grid.future_columns].to_numpy(np.float32)
         return replace(series, future=np.concatenate([series.future[: len(series.y)], ahead]))
 
-    def _table(self, questions: list[Question], answers: list[np.ndarray]) -> pa.Table:
+    def _table(self, questions: list[Question], answers: list[np.ndarray]) -> pyarrow.Table:
         """Return a row for each series and step: unique_id, ds, y_hat and the intervals."""
         grid: Grid = self._grid
         horizon = np.arange(grid.horizon)
@@ -188,12 +197,12 @@ class SeriesScorer(Scorer):
         ds = [start + grid.step * horizon for start in starts]
         values = np.concatenate([np.empty((0, len(NAMES))), *(a[:, self._places] for a in answers)])
         names = np.repeat([one.series.name for one in questions], grid.horizon)
-        return pa.table(
+        return pyarrow.table(
             {
-                "unique_id": pa.array(names.tolist(), pa.string()),
-                "ds": pa.array(
+                "unique_id": pyarrow.array(names.tolist(), pyarrow.string()),
+                "ds": pyarrow.array(
                     np.concatenate([np.empty(0, "datetime64[s]"), *ds]),
-                    pa.timestamp("s", "UTC" if grid.zone else None),
+                    pyarrow.timestamp("s", "UTC" if grid.zone else None),
                 ),
                 **{name: values[:, column] for column, name in enumerate(NAMES)},
             }

@@ -91,12 +91,6 @@ class Predictor(OnnxModel[Manifest]):
         [quantiles] = self.answer([question])
         return rows_of(question, quantiles, self.shape)
 
-    def check_values(self, rows: Any, data: Any, file: str) -> Any:
-        """Return rows of a file with numbers that pass the checks of training data."""
-        from .data.validation import check_values  # it needs more than the API does
-
-        return check_values(rows, data, file)
-
     def predict(self, names: list[str]) -> list[list[dict[str, Any]]]:
         """Return a horizon of each stored series; raises `UserError` for an unknown one."""
         horizon = self.shape.horizon
