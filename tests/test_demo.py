@@ -95,6 +95,16 @@ def test_predict_answers_on_the_command_line(project):
     assert json.loads(result.stdout)[0]["label"] in {"credential-access", "collection"}
 
 
+def test_scored_files_have_the_accuracy_that_was_evaluated(project, metrics, tmp_path):
+    variables = {"SOURCE": "data/processed/test.parquet", "OUT": str(tmp_path / "scores")}
+    result = project.run("make", "score", **variables)
+    found = pyarrow.parquet.read_table(tmp_path / "scores" / "shards").to_pylist()
+    right = sum(one["label"] == one["input_label"] for one in found) / len(found)
+    assert len(found) == metrics["data"]["rows"]["test"]
+    assert right == pytest.approx(metrics["model"]["accuracy"])
+    assert "drift: none" in result.stdout
+
+
 def test_a_bad_parameter_is_one_plain_line(project):
     result = project.run("make", "train", "ARGS=--set train.epoch=1", check=False)
     assert result.returncode != 0

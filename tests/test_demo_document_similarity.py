@@ -73,3 +73,14 @@ def test_predict_answers_on_the_command_line(project):
     result = project.run("make", "--silent", "predict", "ARGS='logs what is typed'")
     (answer,) = json.loads(result.stdout)
     assert "T1056.001" in [one["id"] for one in answer["results"]]
+
+
+def test_scored_queries_find_what_predict_finds(project, tmp_path):
+    query = "logs what is typed"
+    (tmp_path / "queries.csv").write_text(f"_id,text\nq1,{query}\n", encoding="utf-8")
+    variables = {"SOURCE": str(tmp_path / "queries.csv"), "OUT": str(tmp_path / "scores")}
+    project.run("make", "score", **variables)
+    found = pyarrow.parquet.read_table(tmp_path / "scores" / "shards").to_pylist()
+    (answer,) = json.loads(project.run("make", "--silent", "predict", f"ARGS='{query}'").stdout)
+    assert [one["document_id"] for one in found] == [one["id"] for one in answer["results"]]
+    assert {one["_id"] for one in found} == {"q1"}

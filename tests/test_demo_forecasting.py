@@ -1,8 +1,10 @@
 """Does with a forecaster what a new user does: `make demo TYPE=forecasting`, then its commands."""
 
+import csv
 import json
 import re
 
+import pyarrow.parquet
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -68,3 +70,20 @@ def test_the_project_passes_its_own_tests(project):
 def test_predict_answers_on_the_command_line(project):
     result = project.run("make", "--silent", "predict", "ARGS=y")
     assert len(json.loads(result.stdout)[0]) == 48
+
+
+def test_a_scored_series_has_the_forecast_of_predict(project, tmp_path):
+    with (project.path / "models" / "history.csv").open(encoding="utf-8", newline="") as file:
+        rows = [{**row, "ts": row["ds"], "count": row["y"]} for row in csv.DictReader(file)]
+    with (tmp_path / "history.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    variables = {"SOURCE": str(tmp_path / "history.csv"), "OUT": str(tmp_path / "scores")}
+    project.run("make", "score", **variables)
+    found = pyarrow.parquet.read_table(tmp_path / "scores" / "shards").to_pylist()
+    predicted = json.loads(project.run("make", "--silent", "predict", "ARGS=y").stdout)[0]
+    assert [one["ds"].isoformat() for one in found] == [one["ds"] for one in predicted]
+    for name in ("y_hat", "lo_80", "hi_80", "lo_95", "hi_95"):
+        values = [one[name] for one in predicted]
+        assert [one[name] for one in found] == pytest.approx(values, rel=1e-6)

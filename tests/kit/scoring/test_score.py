@@ -68,7 +68,7 @@ def test_every_row_is_answered_in_its_place(model, run, suffix):
     assert outcome.code == 0, outcome
     found = scores("out")
     assert len(list(Path("out/shards").iterdir())) == 5
-    assert found["id"].tolist() == given["id"].tolist()  # "00" is no number
+    assert found["id"].tolist() == given["id"].tolist()  # "00" stays text
     assert found["label"].tolist() == [label_of(text) for text in given["text"]]
     first = {"csv": 2, "jsonl": 1, "parquet": 1}[suffix]
     assert found["line"].tolist() == [*range(first, first + 300)]

@@ -49,7 +49,7 @@ class Rejected(NamedTuple):
     reason: str
 
 
-Damage = Callable[[int, str], None]  # takes the line of what is no row, and what is wrong with it
+Damage = Callable[[int, str], None]  # takes the line of a damaged row, and what is wrong with it
 
 
 def find(source: str) -> list[Input]:
