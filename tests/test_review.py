@@ -1100,6 +1100,14 @@ HOSTILE = {
     "spaces without end": append("README.md", "\n##" + " " * 1_000_000 + "\tb\n"),
     "lines without end": lambda p: write(p, "monitoring/alerts.yml", "\n" * 1_000_000),
     "stages without end": append("Dockerfile", "\nFROM a" * 100_000),
+    "YAML without end": lambda p: write(p, "dvc.yaml", "a: [" + "1, " * 1_600_000 + "1]\n"),
+    "JSON without end": lambda p: write(
+        p, ".generated.json", '{"a": [' + "[1]," * 1_200_000 + "1]}"
+    ),
+    "a file without end": lambda p: os.truncate(p.path / "README.md", 10**12),
+    "a figure without end": lambda p: os.truncate(
+        next((p.path / "reports/figures").iterdir()), 10**12
+    ),
 }
 
 
@@ -1160,7 +1168,8 @@ def test_a_trap_costs_neither_time_nor_memory(trap, project_copy, run_review, co
 
 def test_what_takes_too_long_ends_with_one_line(project_copy, run_review):
     """The whole review has a bound, too."""
-    write(project_copy, "deploy/a.yaml", "a: [" + "1, " * 600_000 + "1]\n")
+    for number in range(5):
+        write(project_copy, f"deploy/{number}.yaml", "a: [" + "1, " * 150_000 + "1]\n")
     done = run_review(project_copy.path, seconds=2)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1

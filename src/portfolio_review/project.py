@@ -54,7 +54,13 @@ class Project(Folder):
 
     def data(self, name: str) -> dict[str, Any]:
         """Return the mapping in a JSON, YAML or TOML file, or an empty one."""
-        return mapping(self.text(name), name)
+        if name not in self._mappings:
+            self._mappings[name] = mapping(self.text(name), name)
+        return self._mappings[name]
+
+    @cached_property
+    def _mappings(self) -> dict[str, dict[str, Any]]:
+        return {}
 
     @cached_property
     def python(self) -> dict[str, ast.Module | None]:
