@@ -234,7 +234,7 @@ def test_a_journal_of_schema_0_is_migrated_with_what_it_holds():
         assert first.document == Document("a\x00b", "Title", "水", {"year": 1999})
         assert second == ("gone", None, "", second.vectors, 2)
         # 3 bytes of id, 5 of title, 3 of text, 14 of metadata, 8 of vectors; and 4 of "gone"
-        assert one._size() == (2, 3 + 5 + 3 + 14 + 8 + 4)
+        assert one._size(one._reader) == (2, 3 + 5 + 3 + 14 + 8 + 4)
         one.close()
     assert sqlite3.connect(PATH).execute("PRAGMA user_version").fetchall() == [(1,)]
 

@@ -39,6 +39,10 @@ MIGRATION = (
 COLUMNS = "id, title, text, metadata, model, vectors"
 BUSY_SECONDS = 10  # to wait while another process writes
 UNWRITABLE = ("SQLITE_READONLY", "SQLITE_CANTOPEN")  # how errors begin that a read-only disk makes
+FULL = (
+    "serve.{} is {:,}: no room for this change; delete documents that were added here, or raise "
+    "the limit"
+)
 log = logging.getLogger(__package__)
 
 
@@ -98,11 +102,10 @@ class Journal:
         rows = [_row(change) for change in changes]
         with self._usable(), self._write_lock, self._writer:
             self._writer.execute("BEGIN IMMEDIATE")
-            before = self._size()
             self._writer.executemany(
                 f"INSERT OR REPLACE INTO changes ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", rows
             )
-            self._make_room(before)
+            self._make_room()
 
     def write_vectors(self, changes: Sequence[Change]) -> None:
         """Replace the vectors of those changes that are still the newest of their document."""
@@ -201,21 +204,21 @@ class Journal:
             )
         return schema
 
-    def _size(self) -> tuple[int, int]:
-        """Return how many changes there are, and their bytes."""
-        [(count, size)] = self._writer.execute(
-            "SELECT count(bytes), coalesce(sum(bytes), 0) FROM changes"
+    def _size(self, connection: sqlite3.Connection) -> tuple[int, int]:
+        """Return how many changes a connection sees, and their bytes."""
+        [(count, size)] = connection.execute(
+            "SELECT count(bytes), coalesce(sum(bytes), 0) FROM changes INDEXED BY sizes"
         ).fetchall()
         return count, size
 
-    def _make_room(self, before: tuple[int, int]) -> None:
+    def _make_room(self) -> None:
         """Drop the oldest deletions that hide nothing, as far as needed; raise if that is too few.
 
         What is above a limit already, because that was lowered, may stay, but not grow.
         """
         if self._room is None:
             return
-        count, size = self._size()
+        count, size = self._size(self._writer)
         most, most_bytes = self._room.changes, self._room.megabytes * 1_000_000
         if count <= most and size <= most_bytes:
             return
@@ -228,18 +231,11 @@ class Journal:
                 self._writer.execute("DELETE FROM changes WHERE number = ?", (number,))
                 count, size, newest = count - 1, size - freed, number
         self._writer.execute("UPDATE dropped SET number = max(number, ?)", (newest,))
-        for grows, limit in (
-            (count > max(most, before[0]), f"max_changes is {most:,}"),
-            (
-                size > max(most_bytes, before[1]),
-                f"max_changes_megabytes is {most_bytes // 10**6:,}",
-            ),
-        ):
-            if grows:
-                raise FullError(
-                    f"serve.{limit}: no room for this change; delete documents that were added "
-                    "here, or raise the limit"
-                )
+        earlier, earlier_size = self._size(self._reader)  # which sees what is committed
+        if count > max(most, earlier):
+            raise FullError(FULL.format("max_changes", most))
+        if size > max(most_bytes, earlier_size):
+            raise FullError(FULL.format("max_changes_megabytes", self._room.megabytes))
 
     def _change(self, row: tuple[Any, ...]) -> Change:
         *values, number = row
