@@ -18,6 +18,7 @@ from ..serving.dependencies import REJECTIONS, Queue, Rejection, Responses, load
 from ..serving.prometheus import metric
 from . import documents
 from .collection import Collection
+from .journal import FullError
 from .passages import Ids
 
 WRITTEN = metric(Counter, "documents_written", "Documents added, replaced or deleted", ["how"])
@@ -27,6 +28,7 @@ UNKNOWN: Responses = {404: {"model": Rejection, "description": "No document has 
 READ_ONLY: Responses = {
     403: {"model": Rejection, "description": "Documents cannot be changed here"}
 }
+FULL: Responses = {507: {"model": Rejection, "description": "No room for more changes"}}
 
 
 class Searchable(Protocol):
@@ -79,7 +81,7 @@ class Written(BaseModel):
 router = APIRouter(tags=["documents"])
 
 
-@router.post("/documents", responses={**READ_ONLY, **REJECTIONS})
+@router.post("/documents", responses={**READ_ONLY, **FULL, **REJECTIONS})
 async def put_documents(body: DocumentsRequest, model: Model, queue: Queue) -> Written:
     """Add documents, or replace those with the same ids: all of them, or none."""
     _check_writable(model)
@@ -105,7 +107,7 @@ async def get_document(id: PathId, model: Model) -> Document:
     return Document.model_construct(**document._asdict())
 
 
-@router.delete("/documents/{id:path}", responses={**UNKNOWN, **READ_ONLY, **REJECTIONS})
+@router.delete("/documents/{id:path}", responses={**UNKNOWN, **READ_ONLY, **FULL, **REJECTIONS})
 async def delete_document(id: PathId, model: Model) -> Written:
     """Delete a document."""
     _check_writable(model)
@@ -124,9 +126,11 @@ def unknown(document_id: str | None) -> HTTPException:
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Answer 503 if a disk is full, or an index elsewhere does not answer."""
+    """Answer 503 if a disk is full, or an index elsewhere does not answer; 507 at a limit."""
     try:
         yield
+    except FullError as error:
+        raise HTTPException(507, str(error)) from None
     except UserError as error:
         raise HTTPException(503, str(error), headers={"Retry-After": RETRY_SECONDS}) from None
 
@@ -144,5 +148,5 @@ async def _embed(
 
 
 def _check_writable(model: Searchable) -> None:
-    if not model.collection.is_writable:
-        raise HTTPException(403, "serve.changes is null here: documents do not change.")
+    if reason := model.collection.read_only:
+        raise HTTPException(403, reason)

@@ -59,6 +59,7 @@ def create_app(
         if app.state.queue:
             app.state.queue.close()
             app.state.log.close()
+            app.state.predictor.close()
 
     # FastAPI whose /docs needs no content delivery network.
     app = FastAPIOffline(title=params.serve.title, version=about["Version"], lifespan=lifespan)
