@@ -25,10 +25,11 @@ from ..errors import UserError
 from ..project import Project, Serving
 from .dependencies import NOT_READY
 from .drift_metrics import DriftMetrics
-from .middleware import Middleware, overloaded
+from .middleware import Middleware
 from .page import Page
 from .prediction_log import PredictionLog
 from .queue import OverloadError, Queue, give_way
+from .reading import overloaded
 
 JSON = re.compile(r"application/([\w.-]+\+)?json\s*(;|$)", re.IGNORECASE)
 CORS: dict[str, Any] = {
