@@ -8,8 +8,10 @@ import uuid
 
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..config import Serve
 from .prometheus import metric
 from .reading import Reader
 
@@ -18,6 +20,8 @@ SECONDS = metric(
     Histogram, "http_request_duration_seconds", "Time from request to answer", ["route"]
 )
 MAX_LOGGED = 200  # characters of a path
+PRIVATE = ("/metrics", "/model")  # with an operations port only there
+PROBES = ("/health", "/ready")  # on both ports
 CLIENT_GONE = 499  # as nginx logs it; nobody receives it
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 log = logging.getLogger(__package__)
@@ -26,10 +30,11 @@ log = logging.getLogger(__package__)
 class Middleware:
     """Wraps the application; plain ASGI, which adds microseconds."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int, root_path: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, settings: Serve) -> None:
         self._app = app
-        self._reader = Reader(app, max_body_bytes)
-        self._root_path = root_path or ""
+        self._reader = Reader(app, settings.max_body_bytes)
+        self._root_path = settings.root_path or ""
+        self._operations_port = settings.operations_port
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,7 +69,10 @@ class Middleware:
             await send(message)
 
         try:
-            await self._reader(routed, receive, send_with_id)
+            if self._is_on_this_port(routed):
+                await self._reader(routed, receive, send_with_id)
+            else:
+                await JSONResponse({"detail": "Not Found"}, 404)(scope, receive, send_with_id)
         except Exception:
             entry["status"] = 500
             raise
@@ -75,6 +83,19 @@ class Middleware:
             REQUESTS.labels(route, entry["status"]).inc()
             SECONDS.labels(route).observe(seconds)
             log.info(json.dumps({**entry, "ms": round(seconds * 1000, 1)}))
+
+    def _is_operations(self, scope: Scope) -> bool:
+        """Return whether the request came to the port that only the operator reaches."""
+        port = self._operations_port
+        return port is not None and (scope.get("server") or (None, None))[1] == port
+
+    def _is_on_this_port(self, scope: Scope) -> bool:
+        if self._operations_port is None:
+            return True
+        path = scope["path"].removeprefix(self._root_path)
+        if self._is_operations(scope):
+            return path in PRIVATE + PROBES
+        return path not in PRIVATE
 
     def _routed(self, scope: Scope) -> Scope:
         """Return the request as the routes know it: under the prefix, with GET for HEAD."""
