@@ -93,6 +93,7 @@ class Serve(Section):
     root_path: Prefix | None = None
     trusted_proxies: list[Network] = []
     cors: list[Origin] = []
+    operations_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     examples: Annotated[list[Example], Field(max_length=12)] | None = None
 
 

@@ -27,7 +27,7 @@ export function tryIt({ path, body, show, asYouType = false }) {
   const nothingYet = [...byId("answer").childNodes];
   let latest = new AbortController();
   let pause;
-  let model; // what /model says, once it is loaded
+  let model; // what /about says, once it is loaded
 
   async function pose(makeQuestion, scrolls = true) {
     clearTimeout(pause);
@@ -132,7 +132,7 @@ function problemInWords({ loc, msg }) {
 async function describe(choose, keep) {
   let model;
   try {
-    model = await ask("model");
+    model = await ask("about");
   } catch (error) {
     byId("about").textContent = error.retryAfter ? "The model is still loading …" : error.message;
     if (error.retryAfter) setTimeout(describe, 1000 * error.retryAfter, choose, keep);
