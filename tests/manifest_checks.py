@@ -108,7 +108,7 @@ SELECTORS = {
 
 def check_kubernetes(*paths):
     """Check objects against strict schemas, and that amounts, numbers and names are valid."""
-    from kubernetes_validate import validate
+    from kubernetes_validate import SchemaNotFoundError, validate
 
     parts = [part for path in paths for part in yaml.safe_load_all(Path(path).read_text()) if part]
     known = {(part["kind"], part["metadata"]["name"]) for part in parts}
@@ -116,7 +116,10 @@ def check_kubernetes(*paths):
     for part in parts:
         kind, spec = part["kind"], part.get("spec", {})
         for version in ("1.30", "1.37"):  # the oldest of README.md and the newest
-            validate(part, version, strict=True)  # its command line only warns of unknown kinds
+            try:
+                validate(part, version, strict=True)
+            except SchemaNotFoundError as error:  # of which its command line only warns
+                raise AssertionError(error.message) from None
         check_ports(part, kind)
         for path, key, value in nodes(part, kind):
             assert type(value) is not int or value >= 0, f"{path}: {value} is negative"
