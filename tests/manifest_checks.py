@@ -178,7 +178,8 @@ def check_cloud_run(path):
     service = yaml.safe_load(Path(path).read_text())
     definitions = {name: strict(schema) for name, schema in schemas.items()}
     jsonschema.validate(service, {"$ref": "#/$defs/Service", "$defs": definitions})
-    assert (service["apiVersion"], service["kind"]) == ("serving.knative.dev/v1", "Service")
+    kind = f"{service['apiVersion']}, {service['kind']}"
+    assert kind == "serving.knative.dev/v1, Service", kind
     described = schemas["ObjectMeta"]["properties"]["annotations"]["description"]
     known = dict(re.findall(r"`([\w./-]+)`: ([\w, ]+)", described))
     revision = service["spec"]["template"]
@@ -267,14 +268,20 @@ def translate(path):
 
 
 def make_stack(path):
-    """Create a stack from a translated template in a mock of AWS; print its resources."""
+    """Create a stack from a translated template in a mock of AWS; print what it made.
+
+    The role that it names exists already, as it does after the first-time setup.
+    """
     import boto3
     from moto import mock_aws
 
-    template = json.loads(Path(path).read_text())
+    text = Path(path).read_text()
+    template = json.loads(text)
     del template["Outputs"]  # the mock has no function URLs
     image = {"ParameterKey": "Image", "ParameterValue": "me/image@sha256:" + "0" * 64}
     with mock_aws():
+        iam, role = boto3.client("iam"), re.search(r":role/([\w-]+)", text)[1]
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument="{}")
         boto3.client("cloudformation").create_stack(
             StackName="service", TemplateBody=json.dumps(template), Parameters=[image]
         )
@@ -283,7 +290,7 @@ def make_stack(path):
         groups = boto3.client("logs").describe_log_groups()["logGroups"]
         facts = {
             "role": function["Configuration"]["Role"].rpartition("/")[2],
-            "roles made": boto3.client("iam").list_roles()["Roles"],
+            "roles": [one["RoleName"] for one in iam.list_roles()["Roles"]],
             "instances": function["Concurrency"]["ReservedConcurrentExecutions"],
             "anyone may": sorted(one["Action"] for one in policy["Statement"]),
             "logs": [[group["logGroupName"], group["retentionInDays"]] for group in groups],

@@ -698,9 +698,10 @@ def test_the_stack_makes_no_role(validators, projects, tmp_path):
     assert resources["FunctionUrl"]["Type"] == "AWS::Lambda::Url"
     assert "IAM" not in {one["Type"].split("::")[1] for one in resources.values()}
     facts = validators.call(manifest_checks.make_stack, translated, check=True)
+    role = f"{template.parents[1].name}-service"
     assert json.loads(facts.stdout) == {
-        "role": f"{template.parents[1].name}-service",
-        "roles made": [],
+        "role": role,
+        "roles": [role],
         "instances": 10,
         "anyone may": ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"],
         "logs": [["/aws/lambda/service", 30]],
