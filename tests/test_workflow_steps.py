@@ -219,6 +219,10 @@ def get_model(projects, runner):
     project = projects[TARGETS[0]]
     step = script(project, "deploy.yml", "image", "Get the model")
     runner.commit({METRICS: metrics(OLD, 10.0), PROMOTE: project.read(PROMOTE)})
+    python = runner.work.path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/usr/bin/env bash\necho "python $*" >> "{runner.calls}"\nexit $RELEASE\n')
+    python.chmod(0o755)
     runner.fake("gh", "exit 1")
 
     def get_model(trained=15.0, **options):
@@ -230,12 +234,15 @@ def get_model(projects, runner):
 
 
 @needs_target
-def test_the_model_that_was_reviewed_is_deployed(get_model, runner):
-    runner.write({"models/model.onnx": "a model"}, runner.temp)
-    runner.fake("gh", f'tar -czf models.tar.gz -C "{runner.temp}" models')
-    get_model()
-    assert runner.work.read("models/model.onnx") == "a model"
-    assert runner.called() == [f"gh release download model-{OLD} --pattern models.tar.gz"]
+@pytest.mark.parametrize("code", [0, 1])
+def test_only_the_model_that_was_reviewed_is_deployed(get_model, runner, code):
+    """The kit's tests have what is rejected; then nothing is trained in its place."""
+    runner.fake("gh")
+    assert get_model(check=False, RELEASE=str(code)).returncode == code
+    assert runner.called() == [
+        f"gh release download model-{OLD} --pattern models.tar.gz",
+        "python -m portfolio_kit.deploy.release models.tar.gz",
+    ]
 
 
 @needs_target
