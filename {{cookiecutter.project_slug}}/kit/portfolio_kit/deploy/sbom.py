@@ -13,17 +13,17 @@ from packageurl import PackageURL
 
 # What is really installed where this runs: Python, its packages (the base's, too), Debian's.
 LIST = """
-import importlib.metadata, json, pathlib, platform, site, sys, sysconfig
-base = {"base": sys.base_prefix, "platbase": sys.base_prefix}
-folders = [*sys.path, sysconfig.get_path("purelib", vars=base), *site.getsitepackages([sys.base_prefix])]
+import importlib.metadata, json, pathlib, platform, site, sys
+base = sys.base_prefix
+folders = {*sys.path, *site.getsitepackages([base])}
 found = {("generic", "python", platform.python_version())}
-for one in importlib.metadata.distributions(path=list(dict.fromkeys(folders))):
+for one in importlib.metadata.distributions(path=sorted(folders)):
     found.add(("pypi", one.name, one.version))
 status = pathlib.Path("/var/lib/dpkg/status")
-for text in status.read_text().split("\\n\\n") if status.exists() else ():
-    lines = dict(line.split(": ", 1) for line in text.splitlines() if line[:1] > " " and ": " in line)
-    if lines.get("Status", "").endswith(" installed"):
-        found.add(("deb", lines["Package"], lines["Version"]))
+for paragraph in status.read_text().split("\n\n") if status.exists() else ():
+    fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if ": " in line)
+    if fields.get("Status", "").endswith(" installed"):
+        found.add(("deb", fields["Package"], fields["Version"]))
 print(json.dumps(sorted(found)))
 """
 
