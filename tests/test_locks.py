@@ -82,9 +82,9 @@ def test_each_package_is_in_one_lock_and_has_one_version_per_python(project):
             found.setdefault(pin.name, []).append((name, pin))
     for places in found.values():
         assert len({name for name, _ in places}) == 1
-        for python in ("3.11.0", "3.12.0", "3.13.0"):
+        for version in ("3.11.0", "3.12.0", "3.13.0"):
             for system in ("linux", "darwin", "win32"):
-                there = {"python_full_version": python, "sys_platform": system}
+                there = {"python_full_version": version, "sys_platform": system}
                 fits = [p for _, p in places if p.marker is None or p.marker.evaluate(there)]
                 assert len(fits) <= 1
     assert len(found) > 150
