@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from cyclonedx.model.component import Component
 
 from portfolio_kit.deploy import audit, sbom
 from portfolio_kit.deploy.setup_environment import HEADER
@@ -132,7 +133,7 @@ def test_without_locks_nothing_is_looked_up():
 
 def test_a_bill_of_materials_says_where_each_package_comes_from():
     contents = [sbom.Package("pypi", "Jinja2", "3.1.2"), sbom.Package("deb", "libc6", "2.36-9+x")]
-    sbom.write(Path("build/one.json"), "image", "0123", contents)
+    sbom.write(Path("build/one.json"), Component(name="image", version="0123"), contents)
     bom = json.loads(Path("build/one.json").read_text(encoding="utf-8"))
     purls = {one["name"]: one["purl"] for one in bom["components"]}
     assert purls == {"Jinja2": "pkg:pypi/jinja2@3.1.2", "libc6": "pkg:deb/debian/libc6@2.36-9%2Bx"}

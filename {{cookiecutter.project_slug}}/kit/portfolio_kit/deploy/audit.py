@@ -11,6 +11,8 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+from cyclonedx.model.component import Component
+
 from . import sbom
 from .setup_environment import LOCKS, TRAIN, entries, requirements
 
@@ -31,7 +33,7 @@ def main(arguments: list[str]) -> None:
     named = (pin.partition(" ;")[0].split("==") for pin in pins)
     contents = [sbom.Package("pypi", name, version) for name, version in named]
     project = pyproject["project"]
-    sbom.write(BOM, project["name"], project["version"], contents)
+    sbom.write(BOM, Component(name=project["name"], version=project["version"]), contents)
     count, found = look_up(pins, arguments)
     for line in found:
         print(line)

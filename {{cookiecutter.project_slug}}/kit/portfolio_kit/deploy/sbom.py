@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cyclonedx.model.bom import Bom
-from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.component import Component
 from cyclonedx.output import make_outputter
 from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
@@ -41,16 +41,16 @@ def packages(listed: str) -> list[Package]:
     return [Package(*one) for one in json.loads(listed)]
 
 
-def write(path: Path, name: str, version: str, contents: Iterable[Package]) -> None:
+def write(path: Path, whole: Component, contents: Iterable[Package]) -> None:
     """Write what something consists of as CycloneDX 1.6 JSON."""
     bom = Bom()
-    bom.metadata.component = Component(name=name, version=version, type=ComponentType.CONTAINER)
+    bom.metadata.component = whole
     for one in contents:
         namespace = "debian" if one.kind == "deb" else None
         purl = PackageURL(one.kind, namespace, one.name, one.version)
         component = Component(name=one.name, version=one.version, purl=purl, bom_ref=str(purl))
         bom.components.add(component)
-        bom.register_dependency(bom.metadata.component, [component])
+        bom.register_dependency(whole, [component])
     path.parent.mkdir(exist_ok=True)
     writer = make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6)
     path.write_text(writer.output_as_string(indent=2), encoding="utf-8", newline="\n")
