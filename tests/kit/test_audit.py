@@ -102,7 +102,7 @@ def test_a_vulnerability_is_named_with_the_version_that_fixes_it(service, capsys
     with pytest.raises(SystemExit, match=r"^error: 1 of 4 packages .*; run `make lock ARGS="):
         audit.main([])
     [line] = capsys.readouterr().out.splitlines()
-    assert line == "jinja2 3.1.2: GHSA-h5c8-rqwp-cp95 CVE-2024-22195, fixed in 3.1.3"
+    assert line == "jinja2 3.1.2: CVE-2024-22195 GHSA-h5c8-rqwp-cp95, fixed in 3.1.3"
 
 
 def test_one_can_be_accepted(service, capsys):
