@@ -20,7 +20,7 @@ found = {("generic", "python", platform.python_version())}
 for one in importlib.metadata.distributions(path=sorted(folders)):
     found.add(("pypi", one.name, one.version))
 status = pathlib.Path("/var/lib/dpkg/status")
-for paragraph in status.read_text().split("\n\n") if status.exists() else ():
+for paragraph in status.read_text().split("\\n\\n") if status.exists() else ():
     fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if ": " in line)
     if fields.get("Status", "").endswith(" installed"):
         found.add(("deb", fields["Package"], fields["Version"]))
