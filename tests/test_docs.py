@@ -13,8 +13,16 @@ SECTIONS = {
         *("What to improve", "Read and run", "Licence"),
     ],
     "docs/reference.md": [
-        *("The service", "Scoring files", "Other data", "Monitoring", "Training runs"),
-        *("Deployment", "Commands"),
+        *(
+            "The service",
+            "Scoring files",
+            "Other data",
+            "Monitoring",
+            "Training runs",
+            "Deployment",
+            "Dependencies",
+            "Commands",
+        ),
         "Folders",
     ],
 }

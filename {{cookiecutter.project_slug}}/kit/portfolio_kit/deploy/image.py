@@ -2,7 +2,8 @@
 
 It runs unprivileged: read-only file system, no capabilities, 512 MB of memory. Its answer must
 match the local model's. DOCKER_NETWORK=host builds and runs it in the host's network, for an engine
-without one.
+without one; DOCKER_BASE=IMAGE builds it on another base than the pinned one, such as a mirror's.
+What it consists of is written to `build/sbom-image.json`.
 """
 
 import json
@@ -22,9 +23,14 @@ from typing import Any
 
 from ..errors import UserError
 from .release import version
+from cyclonedx.model.component import Component, ComponentType
+
+from . import sbom
 from .smoke_test import ask, wait_until_ready
 
 NETWORK = [f"--network={name}"] if (name := os.environ.get("DOCKER_NETWORK")) else []
+BASE = [f"--build-arg=BASE={name}"] if (name := os.environ.get("DOCKER_BASE")) else []
+BOM = Path("build/sbom-image.json")
 LIMITS = [
     "--read-only",
     "--tmpfs=/tmp",
@@ -55,11 +61,16 @@ def main() -> None:
         "REVISION": git("rev-parse", "HEAD"),
     }
     arguments = [f"--build-arg={name}={value}" for name, value in labels.items()]
-    docker("build", *NETWORK, *arguments, f"--tag={image}", ".", quiet=False)
+    docker("build", *NETWORK, *BASE, *arguments, f"--tag={image}", ".", quiet=False)
+    alone = ["--rm", "--network=none", "--entrypoint=python"]
+    listed = sbom.packages(docker("run", *alone, image, "-c", sbom.LIST))
+    container = Component(name=project["name"], version=model, type=ComponentType.CONTAINER)
+    sbom.write(BOM, container, listed)
     seconds, answer = try_out(image)
     print(json.dumps(answer, indent=2, ensure_ascii=False))
     whole = json.loads(docker("image", "inspect", image))[0]["Size"]
     print(f"{image}: {whole / 1e6:.0f} MB, {own_size(image) / 1e6:.0f} MB of it above its base")
+    print(f"{BOM}: {len(listed)} packages")
     print(f"ready {seconds:.2f} s after `docker run`, same answer as the local model, clean stop")
 
 
