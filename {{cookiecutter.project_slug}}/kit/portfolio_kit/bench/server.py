@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from ..deploy.smoke_test import headers
 from ..errors import UserError
 from .environment import FOLDER
 from .rivals import Rival
@@ -66,8 +67,7 @@ class Server:
 
     def ask(self, body: str) -> Any:
         """Return the answer to one request; raises an `OSError` if there is none."""
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self.url, body.encode(), headers)
+        request = urllib.request.Request(self.url, body.encode(), headers())
         with opener.open(request, timeout=START_SECONDS) as response:
             return json.load(response)
 

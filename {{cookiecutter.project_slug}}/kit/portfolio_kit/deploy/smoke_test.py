@@ -1,6 +1,10 @@
-"""Sends a running service one real request: python kit/portfolio_kit/deploy/smoke_test.py [URL]."""
+"""Sends a running service one real request: python kit/portfolio_kit/deploy/smoke_test.py [URL].
+
+With the API key in the environment variable API_KEY, if there is one.
+"""
 
 import json
+import os
 import sys
 import time
 import urllib.error
@@ -22,10 +26,16 @@ def ask(url: str) -> Any:
     """Return the answer to the example request."""
     example = json.loads(EXAMPLE.read_text(encoding="utf-8"))
     body = json.dumps(example["body"]).encode()
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url + example["path"], body, headers)
+    request = urllib.request.Request(url + example["path"], body, headers())
     with urllib.request.urlopen(request, timeout=30) as response:
         return json.load(response)
+
+
+def headers() -> dict[str, str]:
+    """Return the headers of a request with a body."""
+    key = os.environ.get("API_KEY")
+    known = {"Authorization": f"Bearer {key}"} if key else {}
+    return {"Content-Type": "application/json", **known}
 
 
 def wait_until_ready(url: str) -> None:

@@ -9,7 +9,7 @@ import uuid
 
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .prometheus import metric
@@ -44,35 +44,35 @@ class Middleware:
             REQUESTS.labels("unknown", rejection.status_code).inc()
             return await rejection(scope, receive, send)
         start = time.perf_counter()
-        headers = Headers(scope=scope)
-        given, host = headers.get("x-request-id", ""), headers.get("host", "")
         entry = {
-            "request_id": given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex,
+            "request_id": uuid.uuid4().hex,
             "method": scope["method"],
             "path": scope["path"][:MAX_LOGGED],
             "status": CLIENT_GONE,
         }
-        scope.setdefault("state", {})["request_id"] = entry["request_id"]
+        given = Headers(scope=scope).get("x-request-id", "")
+        if REQUEST_ID.fullmatch(given):  # anybody may send any: ours alone tells requests apart
+            entry["client_request_id"] = given
+        state = scope.setdefault("state", {})
+        state["request_id"] = entry["request_id"]
         routed = self._routed(scope)
+        key, rejection = scope["app"].state.guard.check(routed)
+        if key:
+            entry["key"] = key
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 entry["status"] = message["status"]
-                answered = MutableHeaders(scope=message)
-                answered["X-Request-ID"] = entry["request_id"]
-                place = answered.get("location", "")
-                if place.startswith((f"http://{host}/", f"https://{host}/")):
-                    # A proxy may serve the API under another scheme and host.
-                    answered["location"] = "/" + place.split("/", 3)[3]
+                MutableHeaders(scope=message)["X-Request-ID"] = entry["request_id"]
             elif scope["method"] == "HEAD":
                 message = {**message, "body": b""}
             await send(message)
 
         try:
-            body = await self._read(receive)
+            body = rejection or self._redirected(scope) or await self._read(receive)
             if isinstance(body, bytes):  # many may have arrived since it was let in
                 body = self._overloaded(scope) or body
-            if isinstance(body, JSONResponse):
+            if isinstance(body, Response):
                 await body(scope, receive, send_with_id)
             elif body is not None:
                 await self._run(routed, body, receive, send_with_id)
@@ -85,6 +85,8 @@ class Middleware:
             route = getattr(routed.get("route"), "path", "unknown")
             REQUESTS.labels(route, entry["status"]).inc()
             SECONDS.labels(route).observe(seconds)
+            if "cause" in state:
+                entry["cause"] = state["cause"]
             log.info(json.dumps({**entry, "ms": round(seconds * 1000, 1)}))
 
     def _routed(self, scope: Scope) -> Scope:
@@ -94,6 +96,11 @@ class Middleware:
             path = prefix + path
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         return {**scope, "root_path": prefix, "path": path, "method": method}
+
+    def _redirected(self, scope: Scope) -> Response | None:
+        """Return a redirect to the page from its address without the final slash."""
+        prefix = self._root_path
+        return RedirectResponse(f"{prefix}/") if prefix and scope["path"] == prefix else None
 
     def _overloaded(self, scope: Scope) -> JSONResponse | None:
         """Return a rejection if the model or the event loop is too busy for one more POST."""

@@ -1,6 +1,7 @@
 """Serves the API in one process."""
 
 import asyncio
+import ipaddress
 import logging
 import os
 import signal
@@ -17,6 +18,7 @@ from ..artifacts import MODELS, read_manifest
 from ..config import Settings
 from ..errors import UserError
 from ..project import Project
+from .access import read_keys
 from .app import create_app
 from .protocol import Protocol
 
@@ -69,7 +71,8 @@ def serve(project: Project, params: Settings) -> int:
     host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8000")
     if not (port.isdecimal() and 0 < int(port) < 65536):
         raise UserError(f"PORT: {port!r} is not a port number between 1 and 65535")
-    # Report a missing model before anything starts.
+    # Report a missing model or a malformed key before anything starts.
+    read_keys(project.package)
     read_manifest(MODELS, project.serving().predictor.manifest_type, made_by="train")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -85,7 +88,10 @@ def serve(project: Project, params: Settings) -> int:
     log.info("serving on http://%s:%s (Ctrl+C stops it)", name, port)
     # After stopping, uvicorn raises the signal again; this ends the process with 0.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    app = create_app(project, params, on_failure=lambda: server.fail())
+    is_local = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+    is_local = is_local and not params.serve.trusted_proxies
+    app = create_app(project, params, on_failure=lambda: server.fail(), is_local=is_local)
+    log.info("%s", app.state.guard)
     config = uvicorn.Config(app, http=Protocol, access_log=False, log_config=None)
     config.timeout_graceful_shutdown = SHUTDOWN_SECONDS
     config.forwarded_allow_ips = params.serve.trusted_proxies
