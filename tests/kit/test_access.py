@@ -178,7 +178,8 @@ def rejected(answer, status, reason):
 
 
 CREDENTIALS = [
-    b"", b"Bearer", b"Bearer ", b"bearer  ", b"Basic YTpi", READER.encode(), b"Bearer:" + READER.encode(),
+    b"", b"Bearer", b"Bearer ", b"bearer  ", b"Basic YTpi", READER.encode(),
+    b"Bearer:" + READER.encode(),
     b"Bearer " + READER[:-1].encode(), b"Bearer " + READER.encode() + b"x", b"Bearer \xff\xfe",
     b"Bearer " + READER.upper().encode(), b"Bearer " + READER.encode() + b", x",
     b"Bearer\t" + READER.encode(), b"Token " + READER.encode(), b"Bearer " + ENTRIES[0].encode(),
