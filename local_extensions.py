@@ -5,6 +5,7 @@ import re
 import runpy
 import sys
 import tomllib
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,16 +29,19 @@ class RejectedAnswers(FailedHookException, SystemExit):
         self.code = str(self)
 
 
+@cache
 def rules():
     """Return the names that hooks/pre_gen_project.py defines: each rule exists once."""
     return runpy.run_path(str(TEMPLATE / "hooks" / "pre_gen_project.py"))
 
 
+@cache
 def prompts():
     """Return the contents of cookiecutter.json."""
     return json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
 
 
+@cache
 def choices():
     """Return the values on offer for each prompt that is a choice."""
     return {
@@ -47,11 +51,13 @@ def choices():
     }
 
 
+@cache
 def hooks():
     """Return the texts of the hooks, which cookiecutter renders, but not from a file."""
     return {hook.read_text(encoding="utf-8") for hook in (TEMPLATE / "hooks").glob("*.py")}
 
 
+@cache
 def defaults():
     """Return for each default that is derived its prompt and the prompt before that."""
     asked = [(name, raw) for name, raw in prompts().items() if not name.startswith("_")]

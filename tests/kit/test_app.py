@@ -19,7 +19,7 @@ from tiny.project import PROJECT
 from portfolio_kit import artifacts
 from portfolio_kit.errors import UserError
 from portfolio_kit.serving.app import create_app
-from portfolio_kit.serving.middleware import MAX_PENDING
+from portfolio_kit.serving.reading import MAX_PENDING
 
 LIMIT = 2000
 TITLE = 'Notes <on> "things"'

@@ -26,10 +26,11 @@ from ..project import Project, Serving
 from .access import Guard
 from .dependencies import NOT_READY
 from .drift_metrics import DriftMetrics
-from .middleware import Middleware, overloaded
+from .middleware import Middleware
 from .page import Page
 from .prediction_log import PredictionLog
 from .queue import OverloadError, Queue, give_way
+from .reading import overloaded
 from .secure import HEADERS, Secure
 
 JSON = re.compile(r"application/([\w.-]+\+)?json\s*(;|$)", re.IGNORECASE)
