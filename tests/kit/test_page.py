@@ -181,10 +181,11 @@ def test_the_documentation_draws_within_its_policy_and_takes_a_title_as_text(ope
         page.get_by_label("Value").fill(READER)
         page.get_by_role("button", name="Apply credentials").click()
         page.get_by_role("button", name="Close").click()
-        page.get_by_role("button", name="post /label").first.click()
-        expect(page.get_by_text("Tell for each text whether")).to_be_visible()
-        page.locator("#operations-operation-model_model_get").get_by_role("button").first.click()
-        page.get_by_role("button", name="Try it out").click()
-        page.get_by_role("button", name="Execute").click()
-        status = page.locator(".live-responses-table tbody .response-col_status").first
+        page.locator("#operations-model-label_label_post button").first.click()
+        expect(page.get_by_text("Tell for each text whether").last).to_be_visible()
+        model = page.locator("#operations-operation-model_model_get")
+        model.get_by_role("button").first.click()
+        model.get_by_role("button", name="Try it out").click()
+        model.get_by_role("button", name="Execute").click()
+        status = model.locator(".live-responses-table tbody .response-col_status").first
         expect(status).to_contain_text("200")
