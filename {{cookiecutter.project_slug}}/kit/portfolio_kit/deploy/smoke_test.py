@@ -23,12 +23,16 @@ def main() -> None:
 
 
 def ask(url: str) -> Any:
-    """Return the answer to the example request."""
+    """Return the answer to the example request; exit with one line if it is rejected."""
     example = json.loads(EXAMPLE.read_text(encoding="utf-8"))
     body = json.dumps(example["body"]).encode()
     request = urllib.request.Request(url + example["path"], body, headers())
-    with urllib.request.urlopen(request, timeout=30) as response:
-        return json.load(response)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        hint = "; set API_KEY to a key of this service" if error.code == 401 else ""
+        sys.exit(f"error: {url}{example['path']} answered {error.code}{hint}")
 
 
 def headers() -> dict[str, str]:

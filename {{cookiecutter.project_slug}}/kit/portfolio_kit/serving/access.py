@@ -115,7 +115,7 @@ class Guard:
         hosts = [value for name, value in headers if name == b"host"]
         if self._is_local and not all(map(LOCAL.fullmatch, hosts)):
             # A page elsewhere could name this machine, and would then be of the same origin.
-            return None, _reject(421, "This server knows itself as localhost only.")
+            return None, _reject(421, "This server only answers requests to localhost.")
         credentials = [value for name, value in headers if name == b"authorization"]
         key = self._key(credentials) if self.keys and credentials else None
         if key:
@@ -170,7 +170,9 @@ class Guard:
     def __str__(self) -> str:
         if self.keys:
             return "API keys: " + ", ".join(f"{key.name} ({key.role})" for key in self.keys)
-        return f"no API keys: anyone may read, {'and' if self._is_local else 'nobody may'} write"
+        if self._is_local:
+            return "no API keys: whoever is on this machine may read and write"
+        return "no API keys: anyone may read, and nobody may write"
 
 
 def network(scope: Scope) -> str:
