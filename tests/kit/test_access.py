@@ -280,7 +280,7 @@ def test_the_start_says_who_may_do_what(keys, trained, write_params, monkeypatch
     assert says(False) == says(True) == "API keys: alice (read), bob (write)"
     monkeypatch.delenv(VARIABLE)
     assert says(False) == "no API keys: anyone may read, and nobody may write"
-    assert says(True) == "no API keys: whoever is on this machine may read and write"
+    assert says(True) == "no API keys: anyone on this machine may read and write"
 
 
 @pytest.mark.parametrize("limit", [None, "100/minute"])

@@ -171,7 +171,7 @@ class Guard:
         if self.keys:
             return "API keys: " + ", ".join(f"{key.name} ({key.role})" for key in self.keys)
         if self._is_local:
-            return "no API keys: whoever is on this machine may read and write"
+            return "no API keys: anyone on this machine may read and write"
         return "no API keys: anyone may read, and nobody may write"
 
 

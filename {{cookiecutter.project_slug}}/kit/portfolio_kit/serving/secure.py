@@ -3,7 +3,7 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADERS = {
-    # For JSON, of which a browser must make nothing; a page has a policy of its own.
+    # For JSON, of which a browser must make nothing; a page has another policy.
     "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
