@@ -9,7 +9,9 @@ from .project import PROJECT
 
 HEAD_SECONDS = 2  # instead of 10
 IDLE_SECONDS = 4  # instead of 75
+UNREAD_SECONDS = 3  # instead of 30
 
 if __name__ == "__main__":
     protocol.HEAD_SECONDS, protocol.IDLE_SECONDS = HEAD_SECONDS, IDLE_SECONDS
+    protocol.UNREAD_SECONDS = UNREAD_SECONDS
     sys.exit(main(PROJECT))

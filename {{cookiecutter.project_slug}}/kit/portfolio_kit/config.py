@@ -104,6 +104,7 @@ class Serve(Section):
     trusted_proxies: list[Network] = []
     cors: list[Origin] = []
     rate_limit: RateLimit | None = None
+    operations_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     examples: Annotated[list[Example], Field(max_length=12)] | None = None
 
 

@@ -79,9 +79,7 @@ def create_app(
     app.description = about["Summary"]
     app.state.predictor = app.state.queue = app.state.log = app.state.drift = None
     settings = params.serve
-    app.add_middleware(
-        Middleware, max_body_bytes=settings.max_body_bytes, root_path=settings.root_path
-    )
+    app.add_middleware(Middleware, settings=settings)
     if settings.cors:  # around it all: a page may read rejections, too
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors, **CORS)
     app.add_middleware(Secure)
@@ -114,19 +112,25 @@ def create_app(
         """The model is loaded and warm."""
         return {"status": "ready", "model_version": _model(app).version}
 
-    @app.get("/model", tags=["operation"], responses=NOT_READY)
-    async def model() -> dict[str, Any]:
-        """Which model answers, what it was trained on, and its scores on the held-out test set."""
+    @app.get("/about", tags=["operation"], responses=NOT_READY)
+    async def describe() -> dict[str, Any]:
+        """What the page says of the model: its scores on the held-out test set, and examples."""
         predictor, examples = _model(app), params.serve.examples
         return {
             "name": params.serve.title,
             "problem": about["Summary"],
             "model_version": predictor.version,
-            "data_sha256": predictor.manifest.data_sha256,
             **predictor.facts,
             "metrics": read_scores(predictor.version),
             "examples": predictor.manifest.examples if examples is None else examples,
         }
+
+    is_public = settings.operations_port is None
+
+    @app.get("/model", tags=["operation"], responses=NOT_READY, include_in_schema=is_public)
+    async def model() -> dict[str, Any]:
+        """Which model answers, what it was trained on, and its scores on the held-out test set."""
+        return {**await describe(), "data_sha256": _model(app).manifest.data_sha256}
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

@@ -8,9 +8,10 @@ import uuid
 
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..config import Serve
 from .prometheus import metric
 from .reading import Reader
 
@@ -19,6 +20,8 @@ SECONDS = metric(
     Histogram, "http_request_duration_seconds", "Time from request to answer", ["route"]
 )
 MAX_LOGGED = 200  # characters of a path
+PRIVATE = ("/metrics", "/model")  # with an operations port only there
+PROBES = ("/health", "/ready")  # on both ports
 CLIENT_GONE = 499  # as nginx logs it; nobody receives it
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 log = logging.getLogger(__package__)
@@ -27,10 +30,11 @@ log = logging.getLogger(__package__)
 class Middleware:
     """Wraps the application; plain ASGI, which adds microseconds."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int, root_path: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, settings: Serve) -> None:
         self._app = app
-        self._reader = Reader(app, max_body_bytes)
-        self._root_path = root_path or ""
+        self._reader = Reader(app, settings.max_body_bytes)
+        self._root_path = settings.root_path or ""
+        self._operations_port = settings.operations_port
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -52,7 +56,8 @@ class Middleware:
         state = scope.setdefault("state", {})
         state["request_id"] = entry["request_id"]
         routed = self._routed(scope)
-        key, rejection = scope["app"].state.guard.check(routed)
+        guard = scope["app"].state.guard
+        key, rejection = guard.check(routed, is_operator=self._is_operations(scope))
         if key:
             entry["key"] = key
 
@@ -65,7 +70,7 @@ class Middleware:
             await send(message)
 
         try:
-            if answer := rejection or self._redirected(scope):
+            if answer := rejection or self._rerouted(routed, scope["path"]):
                 await answer(scope, receive, send_with_id)  # the body stays unread
             else:
                 await self._reader(routed, receive, send_with_id)
@@ -82,6 +87,20 @@ class Middleware:
                 entry["cause"] = state["cause"]
             log.info(json.dumps({**entry, "ms": round(seconds * 1000, 1)}))
 
+    def _is_operations(self, scope: Scope) -> bool:
+        """Return whether the request came to the port that only the operator reaches."""
+        port = self._operations_port
+        return port is not None and (scope.get("server") or (None, None))[1] == port
+
+    def _rerouted(self, scope: Scope, given: str) -> Response | None:
+        """Return a 404 for what is on the other port, or a redirect to the page's final slash."""
+        prefix, path = self._root_path, scope["path"].removeprefix(self._root_path)
+        is_private = path in PRIVATE
+        is_elsewhere = not is_private and path not in PROBES
+        if self._operations_port and (is_elsewhere if self._is_operations(scope) else is_private):
+            return JSONResponse({"detail": "Not Found"}, 404)
+        return RedirectResponse(f"{prefix}/") if prefix and given == prefix else None
+
     def _routed(self, scope: Scope) -> Scope:
         """Return the request as the routes know it: under the prefix, with GET for HEAD."""
         path, prefix = scope["path"], self._root_path
@@ -89,8 +108,3 @@ class Middleware:
             path = prefix + path
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         return {**scope, "root_path": prefix, "path": path, "method": method}
-
-    def _redirected(self, scope: Scope) -> Response | None:
-        """Return a redirect to the page from its address without the final slash."""
-        prefix = self._root_path
-        return RedirectResponse(f"{prefix}/") if prefix and scope["path"] == prefix else None

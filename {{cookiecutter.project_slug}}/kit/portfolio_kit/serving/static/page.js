@@ -32,7 +32,7 @@ export function tryIt({ path, body, show, asYouType = false }) {
   const nothingYet = [...byId("answer").childNodes];
   let latest = new AbortController();
   let pause;
-  let model; // what /model says, once it is loaded
+  let model; // what /about says, once it is loaded
 
   async function pose(makeQuestion, scrolls = true) {
     clearTimeout(pause);
@@ -218,7 +218,7 @@ async function describe(choose, keep) {
   const tell = ({ status, message }) => {
     byId("about").textContent = status === 503 ? "The model is still loading …" : message;
   };
-  const model = await read("model", tell).catch(() => null);
+  const model = await read("about", tell).catch(() => null);
   if (!model) return;
   keep(model);
   document.title = byId("name").textContent = model.name;
