@@ -36,7 +36,7 @@ from portfolio_kit.serving import access, secure
 
 on = access.Guard.check, secure.Secure.__call__
 
-def check(self, scope):
+def check(self, scope, is_operator):
     return None, None
 
 async def call(self, scope, receive, send):

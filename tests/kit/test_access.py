@@ -6,12 +6,14 @@ import hmac
 import json
 import re
 import socket
+import subprocess
+import sys
 from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
 from fastapi.testclient import TestClient
-from live import PATH, QUESTION, wait_until_ready
+from live import PATH, QUESTION, serving, wait_until_ready
 from prometheus_client import REGISTRY
 from tiny.project import PROJECT
 
@@ -303,6 +305,28 @@ def test_the_openapi_document_says_what_needs_a_key(keys, limit, serve):
     assert "403" in operations["/texts/{name}", "delete"]["responses"]
 
 
+def test_with_keys_every_answer_is_as_documented(trained, workspace):
+    """schemathesis sends the key, leaves it out, and changes it; each operation succeeds, too."""
+    allowed = "[404, 405, 413, 414, 415, 422, 503]"
+    settings = f"[checks.negative_data_rejection]\nexpected-statuses = {allowed}\n"
+    (workspace / "schemathesis.toml").write_text(settings)
+    log = workspace / "log"
+    with serving(trained.folder, log, **{VARIABLE: ",".join(ENTRIES)}) as process:
+        command = ["run", f"{process.url}{SCHEMA}", "--checks=all", "--mode=all", "--no-color"]
+        options = [f"--header=Authorization: Bearer {WRITER}", "--max-examples=40", "--seed=13"]
+        done = subprocess.run(
+            [sys.executable, "-m", "schemathesis.cli", *command, *options],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    lines = [json.loads(one) for one in log.read_text().splitlines() if one.startswith("{")]
+    statuses = {(line["path"].split("/")[1], line["status"]) for line in lines}
+    for route in ("label", "texts", "model", "about", "health", "ready"):
+        assert (route, 200) in statuses
+        assert ((route, 401) in statuses) is (route not in ("health", "ready"))
+
+
 def test_without_keys_or_a_limit_the_document_promises_none(serve):
     with serve() as client:
         schema = client.get(SCHEMA).json()
@@ -447,6 +471,25 @@ def test_above_the_limit_a_client_gets_a_429_with_the_time_to_wait(keys, serve):
         assert client.get("/model", headers=bearer(WRITER)).status_code == 200
         found = [client.get("/model", headers=bearer("guess")).status_code for _ in range(4)]
         assert found == [401, 401, 401, 429]
+
+
+def test_on_the_operations_port_neither_keys_nor_limits_apply(keys, serve):
+    with serve(rate_limit="2/minute", operations_port=9100) as client:
+        for _ in range(4):
+            for path in ("/metrics", "/model", "/health", "/ready"):
+                assert client.get(f"http://testserver:9100{path}").status_code == 200, path
+        for path in (PATH, WRITE, "/", "/docs"):
+            assert client.get(f"http://testserver:9100{path}").status_code == 404, path
+        assert client.delete(f"http://testserver:9100{WRITE}").status_code == 404
+        assert client.get("/metrics").status_code == 401
+        assert client.get("/metrics", headers=bearer(READER)).status_code == 404
+
+
+def test_a_web_page_does_not_reach_the_operations_port_of_this_machine(serve):
+    with serve(is_local=True, operations_port=9100) as client:
+        for host, status in (("localhost:9100", 200), ("evil.example:9100", 421)):
+            answer = client.get("http://localhost:9100/metrics", headers={"Host": host})
+            assert answer.status_code == status
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from live import PATH, QUESTION, serving
 from tiny.impatient import HEAD_SECONDS, IDLE_SECONDS
 
 from portfolio_kit.serving.protocol import MAX_HEAD_BYTES
+from portfolio_kit.serving.secure import PAIRS
 
 CASES = 2_000 * TIMES
 MAX_GROWTH = 50_000_000  # bytes of the server's memory, over so many requests
@@ -299,6 +300,16 @@ def test_any_method_on_any_path_is_answered_or_rejected(method, service):
         found = statuses(answer)
         assert set(found) <= {200, 204, 400, 404, 405, 414, 422}, (path, answer[:500])
         assert len(found) == 1 or (method, found) == ("CONNECT", []), (path, answer[:500])
+
+
+def test_what_is_not_http_is_rejected_with_the_headers_of_every_answer(service):
+    for content in (b"noise\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 5_000):
+        head = exchange(service, content).partition(b"\r\n\r\n")[0].lower()
+        assert statuses(head.upper()) == [400]
+        for name, value in PAIRS:
+            assert head.count(name + b": " + value) == 1
+    answer = httpx.get(f"{service.url}/health").headers
+    assert answer.get_list("referrer-policy") == ["no-referrer"]  # not twice, later on
 
 
 def test_many_ranges_of_a_file_do_not_multiply_it(service):
