@@ -21,14 +21,15 @@ from hostile import TIMES
 from live import PATH, QUESTION, serving
 from tiny.impatient import HEAD_SECONDS, IDLE_SECONDS
 
-from portfolio_kit.serving.protocol import MAX_HEAD_BYTES
+from portfolio_kit.serving.protocol import MAX_HEAD_BYTES, MAX_HEADERS
 from portfolio_kit.serving.secure import PAIRS
 
 CASES = 2_000 * TIMES
 MAX_GROWTH = 50_000_000  # bytes of the server's memory, over so many requests
 GOOD = json.dumps(QUESTION).encode()
 # An invalid body may also be too large.
-ALLOWED = "[checks.negative_data_rejection]\nexpected-statuses = [404, 405, 408, 413, 414, 415, 422, 503]\n"
+STATUSES = [404, 405, 408, 413, 414, 415, 422, 503]
+ALLOWED = f"[checks.negative_data_rejection]\nexpected-statuses = {STATUSES}\n"
 SECONDS = 20  # for a connection, on a busy machine
 
 
@@ -327,6 +328,61 @@ def test_an_endless_head_is_cut_off(service):
         content = start + piece * (50 * MAX_HEAD_BYTES // len(piece))
         assert statuses(exchange(service, content)) in ([], [400])
     assert memory_of(service) - before < MAX_GROWTH
+
+
+def test_a_head_of_many_small_headers_is_rejected(service):
+    headers = {f"X-{number}": "y" for number in range(MAX_HEADERS + 1)}
+    for content in (request(headers=headers), request(headers=headers).partition(b"\r\n\r\n")[0]):
+        assert statuses(exchange(service, content, first=HEAD_SECONDS / 2)) == [400]
+    assert statuses(exchange(service, request(headers={"X-1": "y", "X-2": "y"}))) == [200]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/health", {"Content-Length": "5"}, 413),
+        ("HEAD", "/health", {"Content-Length": "5"}, 413),
+        ("DELETE", "/health", {"Content-Length": "5"}, 413),
+        ("GET", "/health", {"Content-Length": None, "Transfer-Encoding": "chunked"}, 413),
+        ("POST", PATH, {"Content-Length": "1000001"}, 413),
+        ("POST", PATH, {"Content-Length": "9" * 19}, 413),
+        ("GET", "/health?" + "a&" * 5_000, {}, 414),
+        ("POST", PATH + "?" + "a" * 9_000, {"Content-Length": "1000"}, 414),
+    ],
+)
+def test_what_the_head_announces_is_rejected_before_any_body(
+    method, path, headers, status, service
+):
+    answer = exchange(service, request(b"", path, method, headers), first=HEAD_SECONDS)
+    assert statuses(answer) == [status]
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 200), ("DELETE", 405)])
+def test_an_empty_body_and_a_long_query_are_accepted(method, status, service):
+    answer = exchange(service, request(b"", "/health?" + "a&" * 4_000, method))
+    assert statuses(answer) == [status]
+
+
+def test_unfinished_bodies_share_one_budget_and_small_ones_get_through(service):
+    async def scenario():
+        clients = []
+        for _ in range(200):
+            _, writer = await asyncio.open_connection("127.0.0.1", service.port)
+            writer.write(request(b"x" * 990_000, headers={"Content-Length": "999000"}))
+            clients.append(writer)
+        most = 0
+        for _ in range(20):
+            await asyncio.to_thread(answer_of, service)
+            most = max(most, memory_of(service))
+            await asyncio.sleep(0.05)
+        for writer in clients:
+            writer.close()
+        return most
+
+    before = memory_of(service)
+    most = asyncio.run(scenario())
+    assert most - before < MAX_GROWTH
+    assert service.log.read_text(encoding="utf-8").count('"status": 503') >= 100
 
 
 def test_slow_clients_are_cut_off_and_delay_nobody(service):

@@ -11,8 +11,8 @@ from .queue import OverloadError
 BODY_SECONDS = 30
 MAX_PENDING = 64  # requests that the event loop reads or answers at a time
 MAX_TARGET_BYTES = 8_192  # of path and query
-BODIES = 32  # largest ones that fit into the memory which all bodies share
-WITH_BODY = ("POST", "PUT", "PATCH")
+BODIES = 16  # largest ones that fit into the memory which all bodies share
+BODILESS = ("GET", "DELETE")  # HEAD, too, which arrives here as GET
 
 
 class Reader:
@@ -64,7 +64,7 @@ class Reader:
             return JSONResponse({"detail": detail}, 414)
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
-        if scope["method"] not in WITH_BODY and (length != "0" or "transfer-encoding" in headers):
+        if scope["method"] in BODILESS and (length != "0" or "transfer-encoding" in headers):
             return JSONResponse({"detail": f"A {scope['method']} request has no body."}, 413)
         return self._too_large() if int(length) > self._max_body_bytes else None
 
