@@ -373,6 +373,15 @@ def test_on_this_machine_no_key_is_needed_to_write(serve):
         for name in ("X-Forwarded-For", "Forwarded", "Via", "X-Forwarded-Host", "X-Real-IP"):
             answer = client.delete(WRITE, headers={name: "127.0.0.1"})
             assert answer.status_code == 403, name  # a proxy passed it on, from anywhere
+        # A page that `serve.cors` allows to call the API is elsewhere, too.
+        for origin, status in {
+            "http://localhost:3000": 200,
+            "http://127.0.0.1": 200,
+            "https://example.org": 403,
+            "https://localhost.example.org": 403,
+            "null": 403,
+        }.items():
+            assert client.delete(WRITE, headers={"Origin": origin}).status_code == status, origin
 
 
 def test_keys_count_on_this_machine_as_well(keys, serve):

@@ -11,7 +11,7 @@ import math
 import os
 import re
 import secrets
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.routing import iter_route_contexts
@@ -23,6 +23,9 @@ from ..config import API_KEYS, Serve
 from ..errors import UserError
 from .middleware import PROBES
 from .prometheus import metric
+
+if TYPE_CHECKING:
+    from .rate_limit import RateLimit
 
 ROLES = ("read", "write")  # the second includes the first
 NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
@@ -123,11 +126,11 @@ class Guard:
             BY_KEY.labels(key.name).inc()
             may_write = key.role == "write"
         else:
-            may_write = self._is_local and not self.keys and not _is_forwarded(headers)
+            may_write = self._is_local and not self.keys and not _is_from_elsewhere(headers)
         scope["state"]["may_write"] = may_write
         if is_operator or path in PROBES:
             return None, None
-        rejection = self._limited(f"key {key.name}" if key else network(scope))
+        rejection = self._limited(self._limit, scope, key) if self._limit else None
         if not rejection and self.keys and not key and not _is_open(scope["method"], path):
             rejection = _reject(401, NOT_VALID if credentials else MISSING, BEARER)
         if not rejection and not may_write and self._is_write(scope["method"], path):
@@ -144,8 +147,9 @@ class Guard:
                 found = key
         return found
 
-    def _limited(self, who: str) -> JSONResponse | None:
-        if not self._limit or not (seconds := self._limit.hit(who)):
+    @staticmethod
+    def _limited(limit: "RateLimit", scope: Scope, key: Key | None) -> JSONResponse | None:
+        if not (seconds := limit.hit(f"key {key.name}" if key else network(scope))):
             return None
         wait = str(math.ceil(seconds))
         return _reject(429, f"Too many requests; try again in {wait} s.", {"Retry-After": wait})
@@ -192,9 +196,13 @@ def _is_open(method: str, path: str) -> bool:
     return method == "GET" and (path in OPEN or path.startswith(FILES))
 
 
-def _is_forwarded(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Tell whether a proxy passed the request on: then it may come from anywhere."""
-    return any(name.startswith(FORWARDED) for name, _ in headers)
+def _is_from_elsewhere(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Tell whether a proxy passed a request on, or a page of another machine sent it."""
+    return any(
+        name.startswith(FORWARDED)
+        or (name == b"origin" and not LOCAL.fullmatch(value.partition(b"://")[2]))
+        for name, value in headers
+    )
 
 
 def _reject(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
