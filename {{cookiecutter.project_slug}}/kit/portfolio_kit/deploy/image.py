@@ -21,11 +21,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
-from .release import version
 from cyclonedx.model.component import Component, ComponentType
 
+from ..errors import UserError
 from . import sbom
+from .release import version
 from .smoke_test import ask, wait_until_ready
 
 NETWORK = [f"--network={name}"] if (name := os.environ.get("DOCKER_NETWORK")) else []
@@ -97,8 +97,11 @@ def try_out(image: str) -> tuple[float, Any]:
     """Return the seconds from `docker run` to ready, and the verified answer."""
     port = free_port()
     network = NETWORK or [f"--publish=127.0.0.1:{port}:{port}"]
+    package = next(Path("src").glob("*/__main__.py")).parent.name
+    keys = f"{package}_API_KEYS".upper()  # if this shell has any; then API_KEY is one of them
     start = time.perf_counter()
-    name = docker("run", "--detach", *LIMITS, *network, f"--env=PORT={port}", image)
+    options = [*LIMITS, *network, f"--env=PORT={port}", f"--env={keys}"]
+    name = docker("run", "--detach", *options, image)
     try:
         url = f"http://127.0.0.1:{port}"
         wait_until_ready(url)

@@ -8,7 +8,7 @@ import uuid
 
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..config import Serve
@@ -44,35 +44,36 @@ class Middleware:
             REQUESTS.labels("unknown", rejection.status_code).inc()
             return await rejection(scope, receive, send)
         start = time.perf_counter()
-        headers = Headers(scope=scope)
-        given, host = headers.get("x-request-id", ""), headers.get("host", "")
         entry = {
-            "request_id": given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex,
+            "request_id": uuid.uuid4().hex,
             "method": scope["method"],
             "path": scope["path"][:MAX_LOGGED],
             "status": CLIENT_GONE,
         }
-        scope.setdefault("state", {})["request_id"] = entry["request_id"]
+        given = Headers(scope=scope).get("x-request-id", "")
+        if REQUEST_ID.fullmatch(given):  # anybody may send any: ours alone tells requests apart
+            entry["client_request_id"] = given
+        state = scope.setdefault("state", {})
+        state["request_id"] = entry["request_id"]
         routed = self._routed(scope)
+        guard = scope["app"].state.guard
+        key, rejection = guard.check(routed, is_operator=self._is_operations(scope))
+        if key:
+            entry["key"] = key
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 entry["status"] = message["status"]
-                answered = MutableHeaders(scope=message)
-                answered["X-Request-ID"] = entry["request_id"]
-                place = answered.get("location", "")
-                if place.startswith((f"http://{host}/", f"https://{host}/")):
-                    # A proxy may serve the API under another scheme and host.
-                    answered["location"] = "/" + place.split("/", 3)[3]
+                MutableHeaders(scope=message)["X-Request-ID"] = entry["request_id"]
             elif scope["method"] == "HEAD":
                 message = {**message, "body": b""}
             await send(message)
 
         try:
-            if self._is_on_this_port(routed):
-                await self._reader(routed, receive, send_with_id)
+            if answer := rejection or self._rerouted(routed, scope["path"]):
+                await answer(scope, receive, send_with_id)  # the body stays unread
             else:
-                await JSONResponse({"detail": "Not Found"}, 404)(scope, receive, send_with_id)
+                await self._reader(routed, receive, send_with_id)
         except Exception:
             entry["status"] = 500
             raise
@@ -82,6 +83,8 @@ class Middleware:
             route = getattr(routed.get("route"), "path", "unknown")
             REQUESTS.labels(route, entry["status"]).inc()
             SECONDS.labels(route).observe(seconds)
+            if "cause" in state:
+                entry["cause"] = state["cause"]
             log.info(json.dumps({**entry, "ms": round(seconds * 1000, 1)}))
 
     def _is_operations(self, scope: Scope) -> bool:
@@ -89,13 +92,14 @@ class Middleware:
         port = self._operations_port
         return port is not None and (scope.get("server") or (None, None))[1] == port
 
-    def _is_on_this_port(self, scope: Scope) -> bool:
-        if self._operations_port is None:
-            return True
-        path = scope["path"].removeprefix(self._root_path)
-        if self._is_operations(scope):
-            return path in PRIVATE + PROBES
-        return path not in PRIVATE
+    def _rerouted(self, scope: Scope, given: str) -> Response | None:
+        """Return a 404 for what is on the other port, or a redirect to the page's final slash."""
+        prefix, path = self._root_path, scope["path"].removeprefix(self._root_path)
+        is_private = path in PRIVATE
+        is_elsewhere = not is_private and path not in PROBES
+        if self._operations_port and (is_elsewhere if self._is_operations(scope) else is_private):
+            return JSONResponse({"detail": "Not Found"}, 404)
+        return RedirectResponse(f"{prefix}/") if prefix and given == prefix else None
 
     def _routed(self, scope: Scope) -> Scope:
         """Return the request as the routes know it: under the prefix, with GET for HEAD."""

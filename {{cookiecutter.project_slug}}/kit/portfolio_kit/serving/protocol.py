@@ -8,6 +8,8 @@ from starlette.responses import JSONResponse
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from .secure import PAIRS, Secure
+
 # Longer than proxies keep idle connections, often 60 s: they could reuse one that is just closing.
 IDLE_SECONDS = 75
 HEAD_SECONDS = 10  # for request line and headers, and for the rest of a body already rejected
@@ -19,10 +21,12 @@ MAX_PIPELINED = 8  # requests behind the one that is being answered
 MAX_UNREAD_BYTES = 16_000_000  # of answers, on all connections together
 MAX_SURPLUS = 32  # connections that are told so at a time; what exceeds these, too, is just closed
 READ_BYTES = 32_768  # at a time, so this much at most is parsed before reading can pause
-BUSY = JSONResponse(
-    {"detail": "Too many connections are open; try again later."},
-    503,
-    {"Retry-After": str(SURPLUS_SECONDS), "Connection": "close"},
+BUSY = Secure(
+    JSONResponse(
+        {"detail": "Too many connections are open; try again later."},
+        503,
+        {"Retry-After": str(SURPLUS_SECONDS), "Connection": "close"},
+    )
 )
 
 
@@ -156,6 +160,13 @@ class Protocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._answering = cycle
         super()._start_asgi_task(cycle, app)
+
+    def send_400_response(self, msg: str) -> None:
+        """Reject what is not HTTP, with the headers of every answer."""
+        state, known = self.server_state, self.server_state.default_headers
+        state.default_headers = [*known, *PAIRS]
+        super().send_400_response(msg)
+        state.default_headers = known
 
     def _reject_head(self) -> None:
         self._is_deaf = True

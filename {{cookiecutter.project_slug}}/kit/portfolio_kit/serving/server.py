@@ -1,6 +1,7 @@
 """Serves the API in one process."""
 
 import asyncio
+import ipaddress
 import logging
 import os
 import signal
@@ -17,6 +18,7 @@ from ..artifacts import MODELS, read_manifest
 from ..config import Settings
 from ..errors import UserError
 from ..project import Project
+from .access import read_keys
 from .app import create_app
 from .protocol import Protocol
 
@@ -80,7 +82,8 @@ def serve(project: Project, params: Settings) -> int:
     host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8000")
     if not (port.isdecimal() and 0 < int(port) < 65536):
         raise UserError(f"PORT: {port!r} is not a port number between 1 and 65535")
-    # Report a missing model before anything starts.
+    # Report a missing model or a malformed key before anything starts.
+    read_keys(project.package)
     read_manifest(MODELS, project.serving().predictor.manifest_type, made_by="train")
     operations_port = params.serve.operations_port
     if operations_port == int(port):
@@ -97,7 +100,10 @@ def serve(project: Project, params: Settings) -> int:
         log.info("serving metrics on http://%s:%s/metrics", name, operations_port)
     # After stopping, uvicorn raises the signal again; this ends the process with 0.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    app = create_app(project, params, on_failure=lambda: server.fail())
+    is_local = ipaddress.ip_address(listeners[0].getsockname()[0]).is_loopback
+    is_local = is_local and not params.serve.trusted_proxies
+    app = create_app(project, params, on_failure=lambda: server.fail(), is_local=is_local)
+    log.info("%s", app.state.guard)
     limits = {"max_connections": connections(), "operations_port": operations_port}
     protocol: Any = partial(Protocol, **limits)
     config = uvicorn.Config(app, http=protocol, access_log=False, log_config=None)

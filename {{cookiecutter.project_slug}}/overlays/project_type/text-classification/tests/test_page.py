@@ -175,7 +175,7 @@ def test_an_empty_box_is_not_submitted(open_page):
 
 ERRORS = [
     ({"status": 503, "headers": {"Retry-After": "7"}, "json": {}}, "busy.* again in 7 s"),
-    ({"status": 429, "body": "Rate exceeded."}, "busy"),
+    ({"status": 429, "body": "Rate exceeded."}, "Too many requests"),
     ({"status": 413, "json": {"detail": "At most 9 bytes."}}, "too much.*At most 9 bytes"),
     ({"status": 500, "body": "Internal Server Error"}, "failed.*500"),
     ({"status": 502, "body": "<h1>Bad gateway</h1>"}, "failed.*502"),
