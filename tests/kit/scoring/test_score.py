@@ -196,6 +196,13 @@ def test_a_folder_with_anything_else_is_left_alone(model, rejection):
     assert [file.name for file in Path("out").iterdir()] == ["mine.txt"]
 
 
+def test_what_a_process_left_that_was_killed_at_once_is_no_obstacle(model, run):
+    write_csv("in.csv", texts(5))
+    Path("out").mkdir()
+    Path("out/.run.json.0a1b.partial").write_text("{", encoding="utf-8")
+    assert run("score", "--source", "in.csv", "--out", "out").code == 0
+
+
 def test_a_run_that_is_killed_again_and_again_loses_and_doubles_nothing(model):
     """The whole process, at random moments; the answers are those of an undisturbed run."""
     given = texts(1_200)

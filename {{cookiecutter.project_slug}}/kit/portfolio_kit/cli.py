@@ -21,7 +21,9 @@ class Call:
     project: Project
     params: Any
     overrides: list[str]
-    options: dict[str, Any] = field(default_factory=dict)  # of `predict`, `score`, `key` and `adopt`
+    options: dict[str, Any] = field(
+        default_factory=dict
+    )  # of `predict`, `score`, `key` and `adopt`
 
 
 @dataclass(frozen=True)

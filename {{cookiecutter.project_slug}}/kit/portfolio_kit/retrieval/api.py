@@ -83,9 +83,7 @@ router = APIRouter(tags=["documents"])
 WRITES = [Depends(writing)]
 
 
-@router.post(
-    "/documents", responses={**READ_ONLY, **FULL, **REJECTIONS}, dependencies=WRITES
-)
+@router.post("/documents", responses={**READ_ONLY, **FULL, **REJECTIONS}, dependencies=WRITES)
 async def put_documents(body: DocumentsRequest, model: Model, queue: Queue) -> Written:
     """Add documents, or replace those with the same ids: all of them, or none."""
     _check_writable(model)

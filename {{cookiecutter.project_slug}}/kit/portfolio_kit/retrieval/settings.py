@@ -47,8 +47,8 @@ class Serving(Serve):
     retrieval: Mode | None
     exact: bool
     changes: Place | None
-    max_changes: Annotated[int, Field(ge=1, le=MOST)]
-    max_changes_megabytes: Annotated[int, Field(ge=1, le=MOST)]
+    max_changes: Annotated[int, Field(ge=1, le=MOST)] = 10_000
+    max_changes_megabytes: Annotated[int, Field(ge=1, le=MOST)] = 50
 
 
 class Score(ScoreTexts):

@@ -61,12 +61,13 @@ class Folder:
         self.path, self.run = path, run
         try:
             path.mkdir(parents=True, exist_ok=True)
-            found = {file.name for file in path.iterdir()}
+            # A process that was killed at once may have left a hidden, unfinished file.
+            found = {file.name for file in path.iterdir() if not file.name.startswith(f".{RUN}")}
         except OSError as error:
             raise UserError(f"{FIELD}: {path} cannot be used: {error.strerror}") from None
         if RUN in found:
             self._compare()
-        elif found - {f".{RUN}.partial"}:
+        elif found:
             raise UserError(f"{FIELD}: {path} is not empty; name a new folder")
         else:
             artifacts.write_json(path / RUN, run.model_dump(mode="json"))
