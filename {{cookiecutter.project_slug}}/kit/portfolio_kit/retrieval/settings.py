@@ -48,7 +48,7 @@ class Serving(Serve):
     exact: bool
     changes: Place | None
     max_changes: Annotated[int, Field(ge=1, le=MOST)] = 10_000
-    max_changes_megabytes: Annotated[int, Field(ge=1, le=MOST)] = 50
+    max_changes_megabytes: Annotated[int, Field(ge=1, le=MOST)] = 30
 
 
 class Score(ScoreTexts):
