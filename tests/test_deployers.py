@@ -453,7 +453,8 @@ def test_kubernetes_s_deployer_can_apply_the_manifests(kubernetes):
         assert kind != "namespace"
     for verb in ("list", "watch"):
         assert may(kubernetes.rules, verb, "apps", "deployments")
-    assert may(kubernetes.rules, "create", "", "pods/portforward")
+    for verb in ("get", "create"):
+        assert may(kubernetes.rules, verb, "", "pods/portforward")
 
 
 def authenticate(server, claims):

@@ -626,7 +626,7 @@ MISTAKES = {
                                "does not exist"),
         "an unknown volume": (API, "{name: tmp, mountPath: /tmp}", "{name: temp, mountPath: /tmp}",
                               "mounted"),
-        "an hour out of range": (RETRAIN, "0 3 * * 0", "0 25 * * 0", "is no time"),
+        "an hour out of range": (RETRAIN, "0 3 * * 0", "0 25 * * 0", "is not a time"),
     },
     "google-cloud-run": {
         "a misspelt key": (SERVICE, "containerConcurrency", "containerConcurency", "Concurency"),
