@@ -8,7 +8,7 @@ PYTEST = $(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 # A stranger's folder may have any name: neither make nor the shell expands what is in it.
 unexport PROJECT
 review migrate: export FOLDER := $(value PROJECT)
-.PHONY: help demo test test-fast test-nightly lint docs review migrate figures clean
+.PHONY: help demo test test-fast test-nightly lint docs locks review migrate figures clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,9 @@ lint: build/venv/requirements-test.installed  ## style and prose, of the templat
 
 docs: build/venv/requirements-docs.installed  ## the site, into build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+locks: build/venv/requirements.installed  ## locks what each type's projects install; ARGS=--upgrade takes newer versions
+	@$(BIN)/python scripts/locks.py $(ARGS)
 
 review: build/venv/requirements-tools.installed  ## what a reviewer looks for in a project: make review PROJECT=...
 	@$(BIN)/portfolio-review "$$FOLDER"

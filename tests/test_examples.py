@@ -60,6 +60,7 @@ def follow(tmp_path_factory):
     return follow
 
 
+@pytest.mark.nightly
 def test_diagnoses_of_categories_that_training_has_never_seen_are_told_apart(demo, follow):
     workshop, metrics = follow(demo[1], "Which chapter of ICD-10")
     assert len(metrics["per_class"]) == 21
@@ -88,6 +89,7 @@ def test_one_model_forecasts_fifty_shops_better_than_what_knows_no_prices(foreca
     assert len(answer) == len(other) == 14
 
 
+@pytest.mark.nightly
 def test_an_encoder_learns_to_find_functions_of_modules_that_it_was_never_asked_about(
     search_demo, follow
 ):

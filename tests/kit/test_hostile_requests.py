@@ -21,15 +21,15 @@ from hostile import TIMES
 from live import PATH, QUESTION, serving
 from tiny.impatient import HEAD_SECONDS, IDLE_SECONDS
 
-from portfolio_kit.serving.protocol import MAX_HEAD_BYTES
+from portfolio_kit.serving.protocol import MAX_HEAD_BYTES, MAX_HEADERS
+from portfolio_kit.serving.secure import PAIRS
 
 CASES = 2_000 * TIMES
 MAX_GROWTH = 50_000_000  # bytes of the server's memory, over so many requests
 GOOD = json.dumps(QUESTION).encode()
 # An invalid body may also be too large.
-ALLOWED = (
-    "[checks.negative_data_rejection]\nexpected-statuses = [404, 405, 408, 413, 415, 422, 503]\n"
-)
+STATUSES = [404, 405, 408, 413, 414, 415, 422, 503]
+ALLOWED = f"[checks.negative_data_rejection]\nexpected-statuses = {STATUSES}\n"
 SECONDS = 20  # for a connection, on a busy machine
 
 
@@ -95,7 +95,7 @@ def request(body=None, path=PATH, method="POST", headers=(), version="HTTP/1.1")
     """Return a request as bytes; `headers` replace the usual ones, None removes one."""
     content = GOOD if body is None else body
     known = {
-        "Host": "test",
+        "Host": "127.0.0.1",
         "Content-Type": "application/json",
         "Content-Length": str(len(content)),
         "Connection": "close",
@@ -197,7 +197,7 @@ HEADERS = {
 @pytest.mark.parametrize("headers", HEADERS.values(), ids=HEADERS)
 def test_any_headers_are_answered_or_rejected(headers, service):
     found = statuses(exchange(service, request(headers=headers), further=0.5))
-    assert found in ([200], [400], [415], [422])
+    assert found in ([200], [400], [415], [421], [422])
 
 
 @pytest.mark.parametrize(
@@ -273,21 +273,19 @@ def test_malformed_http_is_answered_or_rejected(content, service):
 @pytest.mark.parametrize("path", ["/", "/docs", "/health", "/ready", "/model", "/metrics"])
 def test_head_answers_as_get_without_a_body(path, service):
     whole, head = (
-        exchange(service, request(b"", path, method, {"X-Request-ID": "one"})).partition(
-            b"\r\n\r\n"
-        )
+        exchange(service, request(b"", path, method)).partition(b"\r\n\r\n")
         for method in ("GET", "HEAD")
     )
     assert statuses(head[0]) == [200]
     assert whole[2]
     assert not head[2]
-    changing = rb"(?m)^(date|content-length): .*$"  # /metrics counts these requests
+    changing = rb"(?m)^(date|content-length|x-request-id): .*$"  # /metrics counts these requests
     assert re.sub(changing, b"", head[0]) == re.sub(changing, b"", whole[0])
 
 
 METHODS = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "PATCH", "CONNECT", "PURGE", "BREW"]
 PATHS = [
-    PATH, "/", "/docs", "/redoc", "/openapi.json", "/health", "/ready", "/model", "/metrics",
+    PATH, "/", "/docs", "/docs/", "/openapi.json", "/health", "/ready", "/model", "/metrics",
     "/static/page.js", "/static/", "/static/../app.py", "/static/..%2f..%2fapp.py", "/static/%00",
     "/static/" + "a/" * 5_000, "/static/" + "x" * 300, "/static/CON", "/static/page.js%00.css",
     "//", "/%00", "/%ff", "/%", "/%zz", "/\udcff", "/" + "x" * 50_000, "*", "test:80", "?", "#",
@@ -301,8 +299,18 @@ def test_any_method_on_any_path_is_answered_or_rejected(method, service):
     for path in PATHS:
         answer = exchange(service, request(b"", path, method))
         found = statuses(answer)
-        assert set(found) <= {200, 204, 307, 400, 404, 405, 422}, (path, answer[:500])
+        assert set(found) <= {200, 204, 400, 404, 405, 414, 422}, (path, answer[:500])
         assert len(found) == 1 or (method, found) == ("CONNECT", []), (path, answer[:500])
+
+
+def test_what_is_not_http_is_rejected_with_the_headers_of_every_answer(service):
+    for content in (b"noise\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 5_000):
+        head = exchange(service, content).partition(b"\r\n\r\n")[0].lower()
+        assert statuses(head.upper()) == [400]
+        for name, value in PAIRS:
+            assert head.count(name + b": " + value) == 1
+    answer = httpx.get(f"{service.url}/health").headers
+    assert answer.get_list("referrer-policy") == ["no-referrer"]  # not twice, later on
 
 
 def test_many_ranges_of_a_file_do_not_multiply_it(service):
@@ -320,6 +328,61 @@ def test_an_endless_head_is_cut_off(service):
         content = start + piece * (50 * MAX_HEAD_BYTES // len(piece))
         assert statuses(exchange(service, content)) in ([], [400])
     assert memory_of(service) - before < MAX_GROWTH
+
+
+def test_a_head_of_many_small_headers_is_rejected(service):
+    headers = {f"X-{number}": "y" for number in range(MAX_HEADERS + 1)}
+    for content in (request(headers=headers), request(headers=headers).partition(b"\r\n\r\n")[0]):
+        assert statuses(exchange(service, content, first=HEAD_SECONDS / 2)) == [400]
+    assert statuses(exchange(service, request(headers={"X-1": "y", "X-2": "y"}))) == [200]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/health", {"Content-Length": "5"}, 413),
+        ("HEAD", "/health", {"Content-Length": "5"}, 413),
+        ("DELETE", "/health", {"Content-Length": "5"}, 413),
+        ("GET", "/health", {"Content-Length": None, "Transfer-Encoding": "chunked"}, 413),
+        ("POST", PATH, {"Content-Length": "1000001"}, 413),
+        ("POST", PATH, {"Content-Length": "9" * 19}, 413),
+        ("GET", "/health?" + "a&" * 5_000, {}, 414),
+        ("POST", PATH + "?" + "a" * 9_000, {"Content-Length": "1000"}, 414),
+    ],
+)
+def test_what_the_head_announces_is_rejected_before_any_body(
+    method, path, headers, status, service
+):
+    answer = exchange(service, request(b"", path, method, headers), first=HEAD_SECONDS)
+    assert statuses(answer) == [status]
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 200), ("DELETE", 405)])
+def test_an_empty_body_and_a_long_query_are_accepted(method, status, service):
+    answer = exchange(service, request(b"", "/health?" + "a&" * 4_000, method))
+    assert statuses(answer) == [status]
+
+
+def test_unfinished_bodies_share_one_budget_and_small_ones_get_through(service):
+    async def scenario():
+        clients = []
+        for _ in range(200):
+            _, writer = await asyncio.open_connection("127.0.0.1", service.port)
+            writer.write(request(b"x" * 990_000, headers={"Content-Length": "999000"}))
+            clients.append(writer)
+        most = 0
+        for _ in range(20):
+            await asyncio.to_thread(answer_of, service)
+            most = max(most, memory_of(service))
+            await asyncio.sleep(0.05)
+        for writer in clients:
+            writer.close()
+        return most
+
+    before = memory_of(service)
+    most = asyncio.run(scenario())
+    assert most - before < MAX_GROWTH
+    assert service.log.read_text(encoding="utf-8").count('"status": 503') >= 100
 
 
 def test_slow_clients_are_cut_off_and_delay_nobody(service):

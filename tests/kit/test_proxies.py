@@ -77,7 +77,7 @@ def test_pages_links_and_routes_work_under_a_prefix(removes_prefix, service):
         prefix_proxy(service.url, removes_prefix) as url,
         httpx.Client(base_url=url, follow_redirects=True) as client,
     ):
-        for page in (f"{PREFIX}/", f"{PREFIX}/docs", f"{PREFIX}/redoc"):
+        for page in (f"{PREFIX}/", f"{PREFIX}/docs"):
             answer = client.get(page)
             assert answer.status_code == 200
             links = re.findall(r"""(?:src=|href=|url: |fetch\()["']([^"']+)""", answer.text)
@@ -86,8 +86,7 @@ def test_pages_links_and_routes_work_under_a_prefix(removes_prefix, service):
                 if not link.startswith("data:"):
                     assert client.get(answer.url.join(link)).status_code == 200, link
         assert client.get(f"{PREFIX}/openapi.json").json()["servers"] == [{"url": PREFIX}]
-        for path in (f"{PREFIX}{PATH}", f"{PREFIX}{PATH}/"):  # the second is redirected
-            assert client.post(path, json=QUESTION).status_code == 200
+        assert client.post(f"{PREFIX}{PATH}", json=QUESTION).status_code == 200
 
 
 def test_the_address_without_a_final_slash_leads_to_the_page(service):
@@ -129,7 +128,7 @@ def test_an_idle_connection_outlives_those_of_a_proxy(service):
     async def scenario():
         fresh = await asyncio.open_connection("127.0.0.1", service.port)
         used = await asyncio.open_connection("127.0.0.1", service.port)
-        request = b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n"
+        request = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
         used[1].write(request)
         await used[0].readuntil(b"}")
         await asyncio.sleep(11)  # uvicorn's own limit is 5, that of a request's head 10

@@ -26,7 +26,7 @@ POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to ca
 
 
 BODY = json.dumps(QUESTION).encode()
-HEAD = f"POST {PATH} HTTP/1.1\r\nHost: test\r\nContent-Length: {len(BODY)}\r\n"
+HEAD = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\n"
 REQUEST = HEAD.encode() + b"Content-Type: application/json\r\n\r\n" + BODY
 
 

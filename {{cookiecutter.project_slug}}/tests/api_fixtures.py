@@ -30,8 +30,9 @@ def wait_until_ready(client, seconds=60):
 
 @contextmanager
 def ready_client(params, models):
-    """Start the API and yield a client once its model is loaded."""
-    with TestClient(create_app(PROJECT, params, models)) as client:
+    """Start the API and yield a client, on the same machine, once its model is loaded."""
+    app = create_app(PROJECT, params, models, is_local=True)
+    with TestClient(app, base_url="http://localhost") as client:
         wait_until_ready(client)
         yield client
 

@@ -37,8 +37,8 @@ def serve(models, write_params):
     with ExitStack() as stack:
 
         def serve(**settings):
-            app = create_app(toy.PROJECT, write_params(settings), models)
-            client = stack.enter_context(TestClient(app))
+            app = create_app(toy.PROJECT, write_params(settings), models, is_local=True)
+            client = stack.enter_context(TestClient(app, base_url="http://localhost"))
             wait_until_ready(client)
             return client
 
@@ -328,20 +328,34 @@ def test_without_a_file_of_changes_documents_do_not_change(serve):
     assert not Path("changes").exists()
 
 
-def unavailable(answer, reason):
+def unavailable(answer, reason, caplog):
+    """The reason is in the log line of this request, and the client learns nothing of it."""
     assert answer.status_code == 503, answer.text
     assert int(answer.headers["Retry-After"]) >= 1
-    assert reason in answer.json()["detail"]
+    detail = "The documents cannot be reached right now; try again later."
+    assert answer.json() == {"detail": detail}
+    [entry] = [
+        entry
+        for entry in (json.loads(line) for line in caplog.messages if line.startswith("{"))
+        if entry["request_id"] == answer.headers["X-Request-ID"]
+    ]
+    assert reason in entry["cause"]
 
 
-def test_a_full_disk_is_a_503_and_changes_nothing(client):
+@pytest.fixture(autouse=True)
+def whole_log(caplog):
+    """Log lines of requests are kept."""
+    caplog.set_level("INFO")
+
+
+def test_a_full_disk_is_a_503_and_changes_nothing(client, caplog):
     put(client, KITE)
     writer = client.app.state.predictor.collection._journal._writer
     [(pages,)] = writer.execute("PRAGMA page_count").fetchall()
     writer.execute(f"PRAGMA max_page_count={pages}")
     documents = [{"id": f"{n}", "text": "breeze " * 5_000} for n in range(3)]
     reason = "serve.changes: changes/documents.sqlite cannot be used: database or disk"
-    unavailable(post(client, *documents), reason)
+    unavailable(post(client, *documents), reason, caplog)
     assert not any(is_there(client, one["id"]) for one in documents)
     assert found(client, "kite breeze") == ["kite"]
     writer.execute(f"PRAGMA max_page_count={10 * pages}")
@@ -349,18 +363,18 @@ def test_a_full_disk_is_a_503_and_changes_nothing(client):
     assert is_there(client, "0")
 
 
-def test_a_delete_that_does_not_reach_the_disk_is_a_503(client, monkeypatch):
+def test_a_delete_that_does_not_reach_the_disk_is_a_503(client, monkeypatch, caplog):
     def write(changes):
         raise UserError("serve.changes: x cannot be used: disk I/O error")
 
     with monkeypatch.context() as patch:
         patch.setattr(client.app.state.predictor.collection._journal, "write", write)
-        unavailable(client.delete("/documents/d7"), "disk I/O error")
+        unavailable(client.delete("/documents/d7"), "disk I/O error", caplog)
     assert is_there(client, "d7")
     assert client.delete("/documents/d7").status_code == 200
 
 
-def test_documents_batched_with_a_search_that_fails_get_a_503_as_well(client, monkeypatch):
+def test_documents_batched_with_a_search_that_fails_get_a_503_as_well(client, monkeypatch, caplog):
     """The model answers both in one batch, and a failed batch concerns both."""
 
     def answer(items):
@@ -368,7 +382,7 @@ def test_documents_batched_with_a_search_that_fails_get_a_503_as_well(client, mo
 
     with monkeypatch.context() as patch:
         patch.setattr(client.app.state.predictor, "answer", answer)
-        unavailable(post(client, KITE), "http://there cannot be used")
+        unavailable(post(client, KITE), "http://there cannot be used", caplog)
     assert not is_there(client, "kite")
     put(client, KITE)
 
@@ -398,7 +412,8 @@ def test_beyond_a_full_queue_a_request_is_rejected_whole_or_done_whole(serve, mo
         there = {is_there(client, f"{number}-{n}") for n in range(3)}
         assert there == {each.status_code == 200}
         if each.status_code == 503:
-            unavailable(each, "Too many requests are waiting")
+            assert "Too many requests are waiting" in each.json()["detail"]
+            assert int(each.headers["Retry-After"]) >= 1
     monkeypatch.setattr(predictor, "answer", answer)
     put(client, KITE)
 

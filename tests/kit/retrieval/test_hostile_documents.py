@@ -27,7 +27,7 @@ def batch_of(writer, turn):
 async def put(port, documents, kept):
     """Put documents, or send only the first `kept` bytes; return whether it was acknowledged."""
     body = json.dumps({"documents": documents}).encode()
-    head = f"POST /documents HTTP/1.1\r\nHost: test\r\nContent-Length: {len(body)}\r\n"
+    head = f"POST /documents HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
     content = head.encode() + b"Content-Type: application/json\r\nConnection: close\r\n\r\n" + body
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:

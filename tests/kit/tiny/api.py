@@ -1,11 +1,12 @@
-"""The route: texts in, labels out."""
+"""The routes: texts in, labels out; and one that changes something."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
-from portfolio_kit.serving.dependencies import REJECTIONS, Keep, Queue, loaded
+from portfolio_kit.serving.access import writing
+from portfolio_kit.serving.dependencies import REJECTIONS, Keep, Queue, Rejection, loaded
 
 from .predictor import Predictor
 
@@ -36,6 +37,17 @@ async def label(body: Question, model: Model, queue: Queue, keep: Keep) -> Answe
     found = await queue.submit(body.texts)
     keep(body.texts, found)
     return Answer(model_version=model.version, labels=found)
+
+
+FORBIDDEN = {403: {"model": Rejection, "description": "This key may not"}}
+
+
+@router.delete(
+    "/texts/{name:path}", responses={**FORBIDDEN, **REJECTIONS}, dependencies=[Depends(writing)]
+)
+async def forget(name: str) -> str:
+    """Forget a text."""
+    return name
 
 
 @router.get("/caller", include_in_schema=False)

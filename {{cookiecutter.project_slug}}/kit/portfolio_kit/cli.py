@@ -19,7 +19,7 @@ class Call:
     project: Project
     params: Any
     overrides: list[str]
-    options: dict[str, Any] = field(default_factory=dict)  # of `predict` and `adopt`
+    options: dict[str, Any] = field(default_factory=dict)  # of `predict`, `key` and `adopt`
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,15 @@ def serve(call: Call) -> int:
     return serve(call.project, call.params)
 
 
+def key(call: Call) -> None:
+    from .serving.access import new_key
+
+    secret, entry = new_key(call.options["name"], call.options["role"])
+    print(f"key:    {secret}\nentry:  {entry}")
+    variable = f"{call.project.package}_{config.API_KEYS}".upper()
+    print(f"Clients send the key, shown only now; {variable} takes the entry, and commas between.")
+
+
 def monitor(call: Call) -> int:
     from .monitoring.monitor import monitor
 
@@ -100,6 +109,7 @@ COMMANDS = (
     Command("pipeline", "data, train, evaluate and report, skipping what is up to date", pipeline),
     Command("predict", "one prediction on the command line", predict),
     Command("serve", "the API on HOST and PORT (default 127.0.0.1:8000)", serve),
+    Command("key", "a new API key, and the entry to deploy", key),
     Command("monitor", "compare what was served with the training data", monitor),
     Command("bench", "compare this API with other ways to serve its model", bench),
 )
@@ -125,6 +135,9 @@ def main(project: Project, arguments: Sequence[str] | None = None) -> int:
         )
         if command.run is predict:
             verb.add_argument("inputs", nargs="+", help="what to predict")
+        elif command.run is key:
+            verb.add_argument("name", metavar="NAME", help="who will use it, for logs and metrics")
+            verb.add_argument("--role", choices=("read", "write"), default="read")
         elif command.run is take:
             adopt.add_arguments(verb, project.params.adopting)
     options = vars(parser.parse_args(arguments))

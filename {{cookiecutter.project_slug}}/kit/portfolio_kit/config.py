@@ -16,6 +16,7 @@ from .errors import UserError
 
 PARAMS_FILE = Path("params.yaml")
 MOST = 1_000_000_000  # of anything that is counted
+API_KEYS = "API_KEYS"  # PACKAGE_API_KEYS is a secret of the server's, not a parameter
 
 
 class Section(BaseModel):
@@ -50,11 +51,24 @@ def _origin(origin: str) -> str:
     return origin
 
 
+def _rate(text: str) -> str:
+    import limits  # on use: loading it takes a while
+
+    try:
+        amounts = [item.amount for item in limits.parse_many(text)]
+    except ValueError:
+        amounts = []
+    if not all(amounts) or not amounts:
+        raise ValueError("write a limit such as 600/minute, or several: 10/second;600/minute")
+    return text
+
+
 Place = Annotated[str, AfterValidator(_one_line)]  # of a file or folder, local or remote
 Example = Annotated[str, Field(min_length=1, max_length=1_000)]
 Prefix = Annotated[str, AfterValidator(_prefix)]  # of a path
 Network = Annotated[str, AfterValidator(_network)]
 Origin = Annotated[str, AfterValidator(_origin)]  # scheme, host and port of a page
+RateLimit = Annotated[str, Field(max_length=200), AfterValidator(_rate)]
 Threads = Annotated[int, Field(ge=1, le=256)] | None  # None: one per available core
 Fraction = Annotated[float, Field(gt=0, le=1 / 3)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -89,6 +103,8 @@ class Serve(Section):
     root_path: Prefix | None = None
     trusted_proxies: list[Network] = []
     cors: list[Origin] = []
+    rate_limit: RateLimit | None = None
+    operations_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     examples: Annotated[list[Example], Field(max_length=12)] | None = None
 
 
@@ -189,7 +205,7 @@ def keys(schema: type[Section], prefix: str = "") -> Iterator[str]:
 def _variables(package: str, environment: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     prefix = f"{package}_".upper()
     for name, text in sorted(environment.items()):
-        if name.upper().startswith(prefix):
+        if name.upper().startswith(prefix) and name != prefix + API_KEYS:
             yield _shown(name), name[len(prefix) :].lower().replace("__", "."), text
 
 

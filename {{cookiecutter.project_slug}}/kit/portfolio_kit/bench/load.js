@@ -11,7 +11,7 @@ for (let i = 0; i < __ENV.COUNT; i++) {
   if (__VU === 0 || i % __ENV.SHARES === __VU % __ENV.SHARES)
     bodies.push(open(`${__ENV.BODIES}/${i}.json`));
 }
-const settings = { headers: { "Content-Type": "application/json" } };
+const settings = { headers: JSON.parse(__ENV.HEADERS) };
 const counters = { 200: new Counter("status_200"), 503: new Counter("status_503") };
 const other = new Counter("status_other");
 const milliseconds = new Trend("milliseconds_200");

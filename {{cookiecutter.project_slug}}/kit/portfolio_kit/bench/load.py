@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..deploy.smoke_test import headers
 from ..errors import UserError
 from .environment import BIN, FOLDER
 from .server import Server
@@ -106,6 +107,7 @@ def _run(server: Server, scenarios: Mapping[str, Any], clients: int) -> "Summary
         "COUNT": str(count),
         "SHARES": str(min(clients, count)),
         "RESULT": str(RESULT.resolve()),
+        "HEADERS": json.dumps(headers()),
         "OPTIONS": json.dumps(options),
         "K6_NO_USAGE_REPORT": "true",
     }

@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from ..deploy.smoke_test import headers
 from ..errors import UserError
 from .environment import FOLDER
 from .rivals import Rival
@@ -65,11 +67,18 @@ class Server:
         raise UserError(f"{self.name} did not start: {last.strip():.200} (see {self._log})")
 
     def ask(self, body: str) -> Any:
-        """Return the answer to one request; raises an `OSError` if there is none."""
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self.url, body.encode(), headers)
-        with opener.open(request, timeout=START_SECONDS) as response:
-            return json.load(response)
+        """Return the answer to one request; raises an `OSError` if there is none.
+
+        Raises `UserError` if it needs an API key, which the environment's API_KEY holds.
+        """
+        request = urllib.request.Request(self.url, body.encode(), headers())
+        try:
+            with opener.open(request, timeout=START_SECONDS) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            if error.code == 401:
+                raise UserError(f"{self.name} needs an API key: set API_KEY to one") from None
+            raise
 
     @contextmanager
     def awake(self) -> Iterator[None]:

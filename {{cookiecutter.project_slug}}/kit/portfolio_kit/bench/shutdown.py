@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..deploy.smoke_test import headers
 from .server import Server
 
 CLIENTS = 32
@@ -88,9 +89,10 @@ async def ask(
 ) -> tuple[str, bool]:
     """Return the status of the whole answer, and whether its connection stays open."""
     content = body.encode()
+    known = "".join(f"{name}: {value}\r\n" for name, value in headers().items()).encode()
     writer.write(
-        b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        b"%sContent-Length: %d\r\n\r\n%s" % (path.encode(), header, len(content), content)
+        b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s%sContent-Length: %d\r\n\r\n%s"
+        % (path.encode(), known, header, len(content), content)
     )
     await writer.drain()
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()

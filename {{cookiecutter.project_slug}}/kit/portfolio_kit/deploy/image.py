@@ -2,7 +2,8 @@
 
 It runs unprivileged: read-only file system, no capabilities, 512 MB of memory. Its answer must
 match the local model's. DOCKER_NETWORK=host builds and runs it in the host's network, for an engine
-without one.
+without one; DOCKER_BASE=IMAGE builds it on another base than the pinned one, such as a mirror's.
+What it consists of is written to `build/sbom-image.json`.
 """
 
 import json
@@ -21,10 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from . import sbom
 from .release import version
 from .smoke_test import ask, wait_until_ready
 
 NETWORK = [f"--network={name}"] if (name := os.environ.get("DOCKER_NETWORK")) else []
+BASE = [f"--build-arg=BASE={name}"] if (name := os.environ.get("DOCKER_BASE")) else []
+BOM = Path("build/sbom-image.json")
 LIMITS = [
     "--read-only",
     "--tmpfs=/tmp",
@@ -55,11 +59,15 @@ def main() -> None:
         "REVISION": git("rev-parse", "HEAD"),
     }
     arguments = [f"--build-arg={name}={value}" for name, value in labels.items()]
-    docker("build", *NETWORK, *arguments, f"--tag={image}", ".", quiet=False)
+    docker("build", *NETWORK, *BASE, *arguments, f"--tag={image}", ".", quiet=False)
+    alone = ["--rm", "--network=none", "--entrypoint=python"]
+    listed = sbom.packages(docker("run", *alone, image, "-c", sbom.LIST))
+    sbom.write(BOM, project["name"], model, listed)
     seconds, answer = try_out(image)
     print(json.dumps(answer, indent=2, ensure_ascii=False))
     whole = json.loads(docker("image", "inspect", image))[0]["Size"]
     print(f"{image}: {whole / 1e6:.0f} MB, {own_size(image) / 1e6:.0f} MB of it above its base")
+    print(f"{BOM}: {len(listed)} packages")
     print(f"ready {seconds:.2f} s after `docker run`, same answer as the local model, clean stop")
 
 
@@ -86,8 +94,11 @@ def try_out(image: str) -> tuple[float, Any]:
     """Return the seconds from `docker run` to ready, and the verified answer."""
     port = free_port()
     network = NETWORK or [f"--publish=127.0.0.1:{port}:{port}"]
+    package = next(Path("src").glob("*/__main__.py")).parent.name
+    keys = f"{package}_API_KEYS".upper()  # if this shell has any; then API_KEY is one of them
     start = time.perf_counter()
-    name = docker("run", "--detach", *LIMITS, *network, f"--env=PORT={port}", image)
+    options = [*LIMITS, *network, f"--env=PORT={port}", f"--env={keys}"]
+    name = docker("run", "--detach", *options, image)
     try:
         url = f"http://127.0.0.1:{port}"
         wait_until_ready(url)

@@ -1,6 +1,10 @@
-"""Sends a running service one real request: python kit/portfolio_kit/deploy/smoke_test.py [URL]."""
+"""Sends a running service one real request: python kit/portfolio_kit/deploy/smoke_test.py [URL].
+
+With the API key in the environment variable API_KEY, if there is one.
+"""
 
 import json
+import os
 import sys
 import time
 import urllib.error
@@ -19,13 +23,23 @@ def main() -> None:
 
 
 def ask(url: str) -> Any:
-    """Return the answer to the example request."""
+    """Return the answer to the example request; exit with one line if it is rejected."""
     example = json.loads(EXAMPLE.read_text(encoding="utf-8"))
     body = json.dumps(example["body"]).encode()
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url + example["path"], body, headers)
-    with urllib.request.urlopen(request, timeout=30) as response:
-        return json.load(response)
+    request = urllib.request.Request(url + example["path"], body, headers())
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        hint = "; set API_KEY to a key of this service" if error.code == 401 else ""
+        sys.exit(f"error: {url}{example['path']} answered {error.code}{hint}")
+
+
+def headers() -> dict[str, str]:
+    """Return the headers of a request with a body."""
+    key = os.environ.get("API_KEY")
+    known = {"Authorization": f"Bearer {key}"} if key else {}
+    return {"Content-Type": "application/json", **known}
 
 
 def wait_until_ready(url: str) -> None:

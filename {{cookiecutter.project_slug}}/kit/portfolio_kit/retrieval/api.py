@@ -13,6 +13,7 @@ from prometheus_client import Counter
 from pydantic import BaseModel, Field, model_validator
 
 from ..errors import UserError
+from ..serving.access import writing
 from ..serving.bodies import Body
 from ..serving.dependencies import REJECTIONS, Queue, Rejection, Responses, loaded
 from ..serving.prometheus import metric
@@ -25,7 +26,7 @@ MAX_INLINE = 4096  # characters, cut into passages in a millisecond
 RETRY_SECONDS = "5"
 UNKNOWN: Responses = {404: {"model": Rejection, "description": "No document has this id"}}
 READ_ONLY: Responses = {
-    403: {"model": Rejection, "description": "Documents cannot be changed here"}
+    403: {"model": Rejection, "description": "Documents cannot be changed here, or with this key"}
 }
 
 
@@ -77,9 +78,10 @@ class Written(BaseModel):
 
 
 router = APIRouter(tags=["documents"])
+WRITES = [Depends(writing)]
 
 
-@router.post("/documents", responses={**READ_ONLY, **REJECTIONS})
+@router.post("/documents", responses={**READ_ONLY, **REJECTIONS}, dependencies=WRITES)
 async def put_documents(body: DocumentsRequest, model: Model, queue: Queue) -> Written:
     """Add documents, or replace those with the same ids: all of them, or none."""
     _check_writable(model)
@@ -105,7 +107,9 @@ async def get_document(id: PathId, model: Model) -> Document:
     return Document.model_construct(**document._asdict())
 
 
-@router.delete("/documents/{id:path}", responses={**UNKNOWN, **READ_ONLY, **REJECTIONS})
+@router.delete(
+    "/documents/{id:path}", responses={**UNKNOWN, **READ_ONLY, **REJECTIONS}, dependencies=WRITES
+)
 async def delete_document(id: PathId, model: Model) -> Written:
     """Delete a document."""
     _check_writable(model)
@@ -124,11 +128,12 @@ def unknown(document_id: str | None) -> HTTPException:
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Answer 503 if a disk is full, or an index elsewhere does not answer."""
+    """Answer 503 if a disk is full, or an index elsewhere does not answer; the log says why."""
     try:
         yield
     except UserError as error:
-        raise HTTPException(503, str(error), headers={"Retry-After": RETRY_SECONDS}) from None
+        detail = "The documents cannot be reached right now; try again later."
+        raise HTTPException(503, detail, headers={"Retry-After": RETRY_SECONDS}) from error
 
 
 async def _embed(

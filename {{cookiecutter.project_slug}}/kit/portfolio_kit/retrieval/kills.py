@@ -19,6 +19,7 @@ from urllib.parse import quote
 from ..bench.environment import FOLDER
 from ..bench.rivals import Rival
 from ..bench.server import Server
+from ..deploy.smoke_test import headers
 
 KILLS = 20
 WRITERS = 4
@@ -137,8 +138,7 @@ def ask(port: int, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     """Return status and answer; raises `OSError` or `HTTPException` if there is none."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
     try:
-        headers = {"Content-Type": "application/json"}
-        connection.request(method, path, json.dumps(body) if body else None, headers)
+        connection.request(method, path, json.dumps(body) if body else None, headers())
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
     finally:

@@ -23,17 +23,20 @@ from ..artifacts import MODELS, read_scores
 from ..config import Settings
 from ..errors import UserError
 from ..project import Project, Serving
+from .access import Guard
 from .dependencies import NOT_READY
 from .drift_metrics import DriftMetrics
-from .middleware import Middleware, overloaded
+from .middleware import Middleware
 from .page import Page
 from .prediction_log import PredictionLog
 from .queue import OverloadError, Queue, give_way
+from .reading import overloaded
+from .secure import HEADERS, Secure
 
 JSON = re.compile(r"application/([\w.-]+\+)?json\s*(;|$)", re.IGNORECASE)
 CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST", "DELETE"],
-    "allow_headers": ["Content-Type", "X-Request-ID"],
+    "allow_headers": ["Authorization", "Content-Type", "X-Request-ID"],
     "expose_headers": ["Retry-After", "X-Request-ID"],
 }
 log = logging.getLogger(__package__)
@@ -44,10 +47,14 @@ def create_app(
     params: Settings,
     models: Path = MODELS,
     on_failure: Callable[[], None] = lambda: None,
+    is_local: bool = False,
 ) -> FastAPI:
     """Return the application; its model loads in the background once the server runs.
 
-    `on_failure` is called if the model cannot be loaded.
+    `on_failure` is called if the model cannot be loaded. `is_local` says that only this machine
+    reaches the server: it may then write without a key, under the name of localhost.
+
+    Raises `UserError` if the API keys in the environment are malformed.
     """
     serving, about = project.serving(), project.about
 
@@ -60,25 +67,36 @@ def create_app(
             app.state.queue.close()
             app.state.log.close()
 
-    # FastAPI whose /docs needs no content delivery network.
-    app = FastAPIOffline(title=params.serve.title, version=about["Version"], lifespan=lifespan)
+    # FastAPI with the files of Swagger UI. It redirects nobody: it would to any host that is named.
+    app = FastAPIOffline(
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        title=params.serve.title,
+        version=about["Version"],
+        lifespan=lifespan,
+    )
     app.description = about["Summary"]
     app.state.predictor = app.state.queue = app.state.log = app.state.drift = None
     settings = params.serve
-    app.add_middleware(
-        Middleware, max_body_bytes=settings.max_body_bytes, root_path=settings.root_path
-    )
+    app.add_middleware(Middleware, settings=settings)
     if settings.cors:  # around it all: a page may read rejections, too
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors, **CORS)
+    app.add_middleware(Secure)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _rejected)
     app.add_exception_handler(OverloadError, _overloaded)
+    app.add_exception_handler(Exception, _failed)
     app.include_router(serving.router)
     page = Page(serving.page)
 
     @app.get("/", include_in_schema=False)
     async def start(request: Request) -> Response:
         return await page.get_response("index.html", request.scope)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> Response:
+        return await page.get_response("docs.html", request.scope)
 
     @app.get("/static/{path:path}", include_in_schema=False)
     async def static(path: str, request: Request) -> Response:
@@ -94,19 +112,25 @@ def create_app(
         """The model is loaded and warm."""
         return {"status": "ready", "model_version": _model(app).version}
 
-    @app.get("/model", tags=["operation"], responses=NOT_READY)
-    async def model() -> dict[str, Any]:
-        """Which model answers, what it was trained on, and its scores on the held-out test set."""
+    @app.get("/about", tags=["operation"], responses=NOT_READY)
+    async def describe() -> dict[str, Any]:
+        """What the page says of the model: its scores on the held-out test set, and examples."""
         predictor, examples = _model(app), params.serve.examples
         return {
             "name": params.serve.title,
             "problem": about["Summary"],
             "model_version": predictor.version,
-            "data_sha256": predictor.manifest.data_sha256,
             **predictor.facts,
             "metrics": read_scores(predictor.version),
             "examples": predictor.manifest.examples if examples is None else examples,
         }
+
+    is_public = settings.operations_port is None
+
+    @app.get("/model", tags=["operation"], responses=NOT_READY, include_in_schema=is_public)
+    async def model() -> dict[str, Any]:
+        """Which model answers, what it was trained on, and its scores on the held-out test set."""
+        return {**await describe(), "data_sha256": _model(app).manifest.data_sha256}
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
@@ -115,6 +139,9 @@ def create_app(
             text += generate_latest(app.state.drift.registry)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
+    guard = app.state.guard = Guard(app, project.package, settings, is_local)
+    openapi = app.openapi
+    app.openapi = lambda: guard.describe(openapi())  # type: ignore[method-assign]
     return app
 
 
@@ -169,6 +196,11 @@ def _undeclared(request: Request) -> str | None:
     return None
 
 
+async def _failed(request: Request, error: Exception) -> JSONResponse:
+    # Starlette answers around all middleware, and then lets the server log the error.
+    return JSONResponse({"detail": "The service failed; its log says why."}, 500, HEADERS)
+
+
 async def _overloaded(request: Request, error: Any) -> JSONResponse:
     return overloaded(error)
 
@@ -178,6 +210,8 @@ async def _rejected(request: Request, error: Any) -> JSONResponse:
     if error.status_code == 400:
         fault = _undeclared(request)
         return _reject(request, fault or error.detail, 415 if fault else 422)
+    if error.status_code >= 500 and error.__cause__:  # for the log, not for strangers
+        request.state.cause = str(error.__cause__)
     return _reject(request, error.detail, error.status_code, error.headers)
 
 

@@ -1,6 +1,5 @@
-"""What happens to every request: an id, limits, a log line and metrics."""
+"""What happens to every request: an id, a prefix, a log line and metrics."""
 
-import asyncio
 import json
 import logging
 import re
@@ -9,19 +8,20 @@ import uuid
 
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..config import Serve
 from .prometheus import metric
-from .queue import OverloadError
+from .reading import Reader
 
 REQUESTS = metric(Counter, "http_requests", "Requests by route and status", ["route", "status"])
 SECONDS = metric(
     Histogram, "http_request_duration_seconds", "Time from request to answer", ["route"]
 )
-BODY_SECONDS = 30
-MAX_PENDING = 64  # requests that the event loop reads or answers at a time
 MAX_LOGGED = 200  # characters of a path
+PRIVATE = ("/metrics", "/model")  # with an operations port only there
+PROBES = ("/health", "/ready")  # on both ports
 CLIENT_GONE = 499  # as nginx logs it; nobody receives it
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 log = logging.getLogger(__package__)
@@ -30,52 +30,50 @@ log = logging.getLogger(__package__)
 class Middleware:
     """Wraps the application; plain ASGI, which adds microseconds."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int, root_path: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, settings: Serve) -> None:
         self._app = app
-        self._max_body_bytes = max_body_bytes
-        self._root_path = root_path or ""
-        self._running = 0  # POST requests, from their whole body to their answer
+        self._reader = Reader(app, settings.max_body_bytes)
+        self._root_path = settings.root_path or ""
+        self._operations_port = settings.operations_port
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        if rejection := self._overloaded(scope):
+        if rejection := self._reader.overloaded(scope):
             # Rejecting must be cheap: no body is read, no id made, no line logged.
             REQUESTS.labels("unknown", rejection.status_code).inc()
             return await rejection(scope, receive, send)
         start = time.perf_counter()
-        headers = Headers(scope=scope)
-        given, host = headers.get("x-request-id", ""), headers.get("host", "")
         entry = {
-            "request_id": given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex,
+            "request_id": uuid.uuid4().hex,
             "method": scope["method"],
             "path": scope["path"][:MAX_LOGGED],
             "status": CLIENT_GONE,
         }
-        scope.setdefault("state", {})["request_id"] = entry["request_id"]
+        given = Headers(scope=scope).get("x-request-id", "")
+        if REQUEST_ID.fullmatch(given):  # anybody may send any: ours alone tells requests apart
+            entry["client_request_id"] = given
+        state = scope.setdefault("state", {})
+        state["request_id"] = entry["request_id"]
         routed = self._routed(scope)
+        guard = scope["app"].state.guard
+        key, rejection = guard.check(routed, is_operator=self._is_operations(scope))
+        if key:
+            entry["key"] = key
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 entry["status"] = message["status"]
-                answered = MutableHeaders(scope=message)
-                answered["X-Request-ID"] = entry["request_id"]
-                place = answered.get("location", "")
-                if place.startswith((f"http://{host}/", f"https://{host}/")):
-                    # A proxy may serve the API under another scheme and host.
-                    answered["location"] = "/" + place.split("/", 3)[3]
+                MutableHeaders(scope=message)["X-Request-ID"] = entry["request_id"]
             elif scope["method"] == "HEAD":
                 message = {**message, "body": b""}
             await send(message)
 
         try:
-            body = await self._read(receive)
-            if isinstance(body, bytes):  # many may have arrived since it was let in
-                body = self._overloaded(scope) or body
-            if isinstance(body, JSONResponse):
-                await body(scope, receive, send_with_id)
-            elif body is not None:
-                await self._run(routed, body, receive, send_with_id)
+            if answer := rejection or self._rerouted(routed, scope["path"]):
+                await answer(scope, receive, send_with_id)  # the body stays unread
+            else:
+                await self._reader(routed, receive, send_with_id)
         except Exception:
             entry["status"] = 500
             raise
@@ -85,7 +83,23 @@ class Middleware:
             route = getattr(routed.get("route"), "path", "unknown")
             REQUESTS.labels(route, entry["status"]).inc()
             SECONDS.labels(route).observe(seconds)
+            if "cause" in state:
+                entry["cause"] = state["cause"]
             log.info(json.dumps({**entry, "ms": round(seconds * 1000, 1)}))
+
+    def _is_operations(self, scope: Scope) -> bool:
+        """Return whether the request came to the port that only the operator reaches."""
+        port = self._operations_port
+        return port is not None and (scope.get("server") or (None, None))[1] == port
+
+    def _rerouted(self, scope: Scope, given: str) -> Response | None:
+        """Return a 404 for what is on the other port, or a redirect to the page's final slash."""
+        prefix, path = self._root_path, scope["path"].removeprefix(self._root_path)
+        is_private = path in PRIVATE
+        is_elsewhere = not is_private and path not in PROBES
+        if self._operations_port and (is_elsewhere if self._is_operations(scope) else is_private):
+            return JSONResponse({"detail": "Not Found"}, 404)
+        return RedirectResponse(f"{prefix}/") if prefix and given == prefix else None
 
     def _routed(self, scope: Scope) -> Scope:
         """Return the request as the routes know it: under the prefix, with GET for HEAD."""
@@ -94,59 +108,3 @@ class Middleware:
             path = prefix + path
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         return {**scope, "root_path": prefix, "path": path, "method": method}
-
-    def _overloaded(self, scope: Scope) -> JSONResponse | None:
-        """Return a rejection if the model or the event loop is too busy for one more POST."""
-        queue = scope["app"].state.queue
-        if queue is None or scope["method"] != "POST":
-            return None
-        try:
-            queue.check()
-            if self._running - queue.requests > MAX_PENDING:
-                raise OverloadError(0)
-        except OverloadError as error:
-            return overloaded(error)
-        return None
-
-    async def _read(self, receive: Receive) -> bytes | JSONResponse | None:
-        """Return the whole body, a rejection, or None if the client left before its end."""
-        body, more = b"", True
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return None
-                    body += message.get("body", b"")
-                    more = message.get("more_body", False)
-                    if len(body) > self._max_body_bytes:
-                        detail = f"The body may have at most {self._max_body_bytes:,} bytes."
-                        return JSONResponse({"detail": detail}, 413)
-        except TimeoutError:
-            detail = f"The body did not arrive within {BODY_SECONDS} s."
-            return JSONResponse({"detail": detail}, 408)
-        return body
-
-    async def _run(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-        """Run the application, or stop it as soon as the client is gone."""
-        messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-        gone = asyncio.ensure_future(receive())  # after the body only a disconnect can come
-
-        async def replay() -> Message:
-            return messages.pop() if messages else await asyncio.shield(gone)
-
-        running = asyncio.ensure_future(self._app(scope, replay, send))
-        self._running += (is_post := scope["method"] == "POST")
-        try:
-            await asyncio.wait([running, gone], return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                running.result()
-        finally:
-            self._running -= is_post
-            gone.cancel()
-            running.cancel()
-
-
-def overloaded(error: OverloadError) -> JSONResponse:
-    """Return the answer to a request that the queue has no room for."""
-    return JSONResponse({"detail": str(error)}, 503, {"Retry-After": str(error.retry_after)})

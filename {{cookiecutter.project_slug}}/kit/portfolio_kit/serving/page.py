@@ -1,6 +1,7 @@
-"""The try-it page: static files that load nothing but each other and call nothing but this API."""
+"""Static pages, which load nothing but each other and call nothing but this API."""
 
 import mimetypes
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,12 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 SHARED = Path(__file__).parent / "static"
-HEADERS = {
-    # No inline code either: a model's answer could not run even if it were taken for markup.
-    "Content-Security-Policy": "default-src 'none'; connect-src 'self'; img-src 'self'; "
-    "script-src 'self'; style-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",  # revalidate: files of two versions must not mix
-}
+# No inline code either: a model's answer could not run even if it were taken for markup.
+PAGE = (
+    "default-src 'none'; connect-src 'self'; img-src 'self'; script-src 'self'; style-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+DOCS = PAGE.replace("img-src 'self'", "img-src 'self' data:")  # Swagger UI's icons
 
 
 class Page(StaticFiles):
@@ -28,8 +26,10 @@ class Page(StaticFiles):
         # Windows may report scripts as text/plain, which browsers then do not run.
         mimetypes.add_type("text/javascript", ".js")
 
-    def file_response(self, *arguments: Any, **options: Any) -> Response:
-        """Return a file with the headers that isolate the page."""
-        response = super().file_response(*arguments, **options)
-        response.headers.update(HEADERS)
+    def file_response(self, full_path: Any, *arguments: Any, **options: Any) -> Response:
+        """Return a file with the headers that isolate the page, also if it has not changed."""
+        response = super().file_response(full_path, *arguments, **options)
+        is_docs = os.path.basename(full_path) == "docs.html"
+        response.headers["Content-Security-Policy"] = DOCS if is_docs else PAGE
+        response.headers["Cache-Control"] = "no-cache"  # files of two versions must not mix
         return response

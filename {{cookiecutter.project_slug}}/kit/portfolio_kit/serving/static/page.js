@@ -3,6 +3,11 @@
 
 const PATIENCE_SECONDS = 30;
 const PAUSE_MS = 200; // in typing, until the text is sent
+const KEY = `API key of ${location.pathname}`; // in the session storage, which is this tab's
+
+const waiting = []; // what to do with another key
+let key = remembered();
+let keyForm;
 
 export const byId = (id) => document.getElementById(id);
 
@@ -27,7 +32,7 @@ export function tryIt({ path, body, show, asYouType = false }) {
   const nothingYet = [...byId("answer").childNodes];
   let latest = new AbortController();
   let pause;
-  let model; // what /model says, once it is loaded
+  let model; // what /about says, once it is loaded
 
   async function pose(makeQuestion, scrolls = true) {
     clearTimeout(pause);
@@ -40,6 +45,7 @@ export function tryIt({ path, body, show, asYouType = false }) {
       answer = question && (await ask(path, question, asked.signal));
     } catch (error) {
       message = error.message;
+      if (error.status === 401) waiting.push(() => asked === latest && pose(makeQuestion, scrolls));
     }
     if (asked !== latest) return;
     result.ariaBusy = "false";
@@ -80,14 +86,35 @@ export function tryIt({ path, body, show, asYouType = false }) {
   return pose;
 }
 
+/**
+ * Return what the API answers to a GET, as soon as the model is loaded and a key entered, if one is
+ * needed. `tell` is called with each Error on the way, also with the one that is thrown in the end.
+ */
+export async function read(path, tell = () => {}) {
+  for (;;) {
+    try {
+      return await ask(path);
+    } catch (error) {
+      tell(error);
+      if (error.status === 401) await new Promise((resolve) => waiting.push(resolve));
+      else if (error.retryAfter)
+        await new Promise((resolve) => setTimeout(resolve, 1000 * error.retryAfter));
+      else throw error;
+    }
+  }
+}
+
 /** Return what the API answers to a GET, or to a POST of `body`; throw an Error to be shown. */
 async function ask(path, body, signal) {
-  const post = { method: "POST", headers: { "Content-Type": "application/json" } };
+  const headers = { ...(body && { "Content-Type": "application/json" }) };
+  const sent = key;
+  if (sent) headers.Authorization = `Bearer ${sent}`;
   const patience = AbortSignal.timeout(1000 * PATIENCE_SECONDS);
   let response, text;
   try {
     response = await fetch(path, {
-      ...(body && { ...post, body: JSON.stringify(body) }),
+      ...(body && { method: "POST", body: JSON.stringify(body) }),
+      headers,
       signal: signal ? AbortSignal.any([signal, patience]) : patience,
     });
     text = await response.text();
@@ -104,16 +131,74 @@ async function ask(path, body, signal) {
   } catch {
     // A page of some proxy's: its status has to be enough.
   }
-  if (response.ok && answer) return answer;
+  const { ok, status } = response;
+  if (status === 401) askForKey(sent);
+  else if (sent) closeKeyForm();
+  if (ok && answer) return answer;
   const retryAfter = Number(response.headers.get("Retry-After")) || 1;
-  throw Object.assign(new Error(inWords(response.status, answer?.detail, retryAfter)), {
-    retryAfter: response.status === 503 ? retryAfter : null,
+  throw Object.assign(new Error(inWords(status, answer?.detail, retryAfter)), {
+    status,
+    retryAfter: status === 503 || status === 429 ? retryAfter : null,
   });
 }
 
+/** Return this tab's key, after replacing it by another one. */
+function remembered(other) {
+  try {
+    if (other) sessionStorage.setItem(KEY, other);
+    return sessionStorage.getItem(KEY);
+  } catch {
+    return other; // the browser stores nothing
+  }
+}
+
+/** Show where a key can be entered; `wrong` is one that was sent, if any. */
+function askForKey(wrong) {
+  if (wrong !== key) return; // another one has been entered since
+  keyForm ??= makeKeyForm();
+  keyForm.hidden = false;
+  byId("key-hint").textContent = wrong
+    ? "The service does not know this key. Enter another one."
+    : "The service needs one. It stays in this tab until the tab is closed.";
+  byId("key").ariaInvalid = String(Boolean(wrong));
+  if (keyForm.contains(document.activeElement)) byId("key").select();
+}
+
+function makeKeyForm() {
+  const input = Object.assign(element("input"), {
+    id: "key",
+    type: "password",
+    autocomplete: "off",
+    required: true,
+    pattern: "\\s*[\\w\\-]+\\s*",
+    title: "A key has letters, digits, - and _ only.",
+  });
+  input.setAttribute("aria-describedby", "key-hint");
+  const label = Object.assign(element("label", "over", "API key"), { htmlFor: "key" });
+  const hint = Object.assign(element("p"), { id: "key-hint", role: "status" });
+  const form = element("form", "", label, element("div", "ask", input, element("button", "", "Use")), hint);
+  form.id = "key-form";
+  form.ariaLabel = "API key";
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    key = remembered(input.value.trim());
+    for (const proceed of waiting.splice(0)) proceed();
+  });
+  document.querySelector("main").before(form);
+  return form;
+}
+
+function closeKeyForm() {
+  if (!keyForm || keyForm.hidden) return;
+  if (keyForm.contains(document.activeElement)) byId("text").focus();
+  keyForm.hidden = true;
+}
+
 function inWords(status, detail, retryAfter) {
-  // 429 is what some hosts say in front of a service that is overloaded.
-  if (status === 503 || status === 429)
+  if (status === 401) return "The service needs an API key: enter it at the top of this page.";
+  // Some hosts say so, too, in front of a service that is overloaded.
+  if (status === 429) return `Too many requests. Try again in ${retryAfter} s.`;
+  if (status === 503)
     return `The service is busy or still starting. Try again in ${retryAfter} s.`;
   if (status === 413) return `That is too much for one request. ${detail ?? ""}`;
   if (status === 422 && Array.isArray(detail))
@@ -130,14 +215,11 @@ function problemInWords({ loc, msg }) {
 
 /** Say which model answers, as soon as it is loaded, and offer its examples. */
 async function describe(choose, keep) {
-  let model;
-  try {
-    model = await ask("model");
-  } catch (error) {
-    byId("about").textContent = error.retryAfter ? "The model is still loading …" : error.message;
-    if (error.retryAfter) setTimeout(describe, 1000 * error.retryAfter, choose, keep);
-    return;
-  }
+  const tell = ({ status, message }) => {
+    byId("about").textContent = status === 503 ? "The model is still loading …" : message;
+  };
+  const model = await read("about", tell).catch(() => null);
+  if (!model) return;
   keep(model);
   document.title = byId("name").textContent = model.name;
   byId("problem").textContent = model.problem;

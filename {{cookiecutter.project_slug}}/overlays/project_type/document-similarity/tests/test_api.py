@@ -260,7 +260,7 @@ def test_an_index_elsewhere_that_does_not_answer_is_a_503(client, monkeypatch):
             answer = client.post("/search", json=body)
             assert answer.status_code == 503, answer.text
             assert int(answer.headers["Retry-After"]) >= 1
-            assert "http://there cannot be used" in answer.json()["detail"]
+            assert "http" not in answer.json()["detail"]
         put(client, KITE)  # needs no index
     assert ids(search(client, "kite"))[0] == "kite"
 

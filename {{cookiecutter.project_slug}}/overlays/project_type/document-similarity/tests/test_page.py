@@ -65,7 +65,7 @@ def questions(page):
 
 def test_it_shows_the_problem_and_which_model_answers(open_page):
     page = open_page()
-    model = page.request.get("/model").json()
+    model = page.request.get("/about").json()
     expect(page.get_by_role("heading", level=1)).to_have_text(model["name"])
     expect(page).to_have_title(model["name"])
     expect(page.get_by_text(model["problem"])).to_be_visible()
@@ -377,7 +377,7 @@ def test_an_invalid_query_shows_the_reason(open_page):
 def test_markup_is_shown_as_text(open_page):
     page = open_page()
     model = {"name": MARKUP, "problem": MARKUP, "model_version": MARKUP, "examples": [MARKUP]}
-    page.route("**/model", lambda route: route.fulfill(json={**model, "metrics": {MARKUP: 1}}))
+    page.route("**/about", lambda route: route.fulfill(json={**model, "metrics": {MARKUP: 1}}))
     page.reload()
     expect(page.get_by_role("heading", level=1)).to_have_text(MARKUP)
     long = f"{MARKUP} img alert {'and on ' * 100}"

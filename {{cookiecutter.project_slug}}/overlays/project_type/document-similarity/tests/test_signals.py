@@ -82,10 +82,11 @@ def test_a_missing_reference_is_reported_if_there_were_no_queries(unjudged):
 def test_queries_are_logged_and_requests_for_neighbours_are_not(logged):
     body = {"query": "My kitchen tap drips all night."}
     with logged(changes=None) as (client, lines):
-        answer = client.post("/search", json=body, headers={"X-Request-ID": "mine"})
+        answer = client.post("/search", json=body)
         assert client.post("/search", json={"document_id": "tap"}).status_code == 200
     [line] = lines
-    assert (line["id"], line["input"]) == ("mine/0", body["query"])
+    assert line["id"] == f"{answer.headers['X-Request-ID']}/0"
+    assert line["input"] == body["query"]
     assert line["answer"]["ids"] == [result["id"] for result in answer.json()["results"]]
 
 

@@ -86,7 +86,7 @@ def expect_table(page, expected):
 
 def test_it_says_what_it_is_for_and_which_model_answers(open_page):
     page = open_page()
-    model = page.request.get("/model").json()
+    model = page.request.get("/about").json()
     expect(page.get_by_role("heading", level=1)).to_have_text(model["name"])
     expect(page).to_have_title(model["name"])
     expect(page.get_by_text(model["problem"])).to_be_visible()
@@ -97,7 +97,7 @@ def test_it_waits_for_a_model_that_still_loads(open_page):
     page = open_page()
     drawn(page)
     loading = {"status": 503, "headers": {"Retry-After": "1"}, "json": {"detail": "loading"}}
-    for path in ("**/model", "**/series", "**/history?*"):
+    for path in ("**/about", "**/series", "**/history?*"):
         page.route(path, lambda route: route.fulfill(**loading), times=1)
     page.reload()
     expect(page.get_by_text("still loading")).to_be_visible()

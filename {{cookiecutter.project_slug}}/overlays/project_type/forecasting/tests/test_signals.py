@@ -85,9 +85,9 @@ def test_the_reference_holds_windows_of_the_validation_block(trained, predictor)
 
 def test_served_forecasts_are_logged(logged):
     with logged() as (client, lines):
-        answer = client.post("/forecast", json={}, headers={"X-Request-ID": "mine"})
+        answer = client.post("/forecast", json={})
     [line] = lines
-    assert line["id"] == "mine/0"
+    assert line["id"] == f"{answer.headers['X-Request-ID']}/0"
     steps = answer.json()["forecast"]
     assert [moment for moment, _ in line["answer"]["forecast"]] == [step["ds"] for step in steps]
 

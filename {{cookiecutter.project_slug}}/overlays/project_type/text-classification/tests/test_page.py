@@ -36,7 +36,7 @@ def test_it_shows_its_purpose_and_the_scores_of_its_model(open_page, predictor):
     about = {"model_version": predictor.version, "model": {"macro_f1": 0.87654}}
     artifacts.write_json(artifacts.METRICS, about)
     page = open_page()
-    model = page.request.get("/model").json()
+    model = page.request.get("/about").json()
     expect(page.get_by_role("heading", level=1)).to_have_text(model["name"])
     expect(page).to_have_title(model["name"])
     expect(page.get_by_text(model["problem"])).to_be_visible()
@@ -51,7 +51,7 @@ def test_a_model_that_was_not_evaluated_is_described_as_such(open_page):
 def test_it_waits_while_the_model_loads(open_page):
     page = open_page()
     loading = {"status": 503, "headers": {"Retry-After": "1"}, "json": {"detail": "loading"}}
-    page.route("**/model", lambda route: route.fulfill(**loading), times=1)
+    page.route("**/about", lambda route: route.fulfill(**loading), times=1)
     page.reload()
     expect(page.get_by_text("still loading")).to_be_visible()
     expect(page.get_by_role("heading", level=1)).not_to_have_text("Try it")
@@ -84,8 +84,8 @@ def test_of_many_labels_ten_are_shown_until_all_are_wanted(open_page):
         ranked = sorted(shares.items(), key=lambda row: -row[1])[: body.get("top_k", 50)]
         route.fulfill(json=prediction(label="label 49", probabilities=dict(ranked)))
 
-    model = {**page.request.get("/model").json(), "classes": 50}
-    page.route("**/model", lambda route: route.fulfill(json=model))
+    model = {**page.request.get("/about").json(), "classes": 50}
+    page.route("**/about", lambda route: route.fulfill(json=model))
     page.route("**/predict", answer)
     page.reload()
     expect(page.get_by_role("heading", level=1)).to_have_text(model["name"])
@@ -134,8 +134,8 @@ def test_an_example_fills_the_box_and_is_submitted(open_page, trained, predictor
 
 def test_without_examples_their_row_is_hidden(open_page):
     page = open_page()
-    model = {**page.request.get("/model").json(), "examples": []}
-    page.route("**/model", lambda route: route.fulfill(json=model))
+    model = {**page.request.get("/about").json(), "examples": []}
+    page.route("**/about", lambda route: route.fulfill(json=model))
     page.reload()
     expect(page.get_by_role("heading", level=1)).to_have_text(model["name"])
     expect(page.get_by_text("Or try an example")).to_be_hidden()
@@ -175,7 +175,7 @@ def test_an_empty_box_is_not_submitted(open_page):
 
 ERRORS = [
     ({"status": 503, "headers": {"Retry-After": "7"}, "json": {}}, "busy.* again in 7 s"),
-    ({"status": 429, "body": "Rate exceeded."}, "busy"),
+    ({"status": 429, "body": "Rate exceeded."}, "Too many requests"),
     ({"status": 413, "json": {"detail": "At most 9 bytes."}}, "too much.*At most 9 bytes"),
     ({"status": 500, "body": "Internal Server Error"}, "failed.*500"),
     ({"status": 502, "body": "<h1>Bad gateway</h1>"}, "failed.*502"),
@@ -231,7 +231,7 @@ def test_only_the_newest_question_is_answered(open_page):
 def test_markup_is_shown_as_text(open_page):
     page = open_page()
     model = {"name": MARKUP, "problem": MARKUP, "model_version": MARKUP, "examples": [MARKUP]}
-    page.route("**/model", lambda route: route.fulfill(json={**model, "metrics": {MARKUP: 1}}))
+    page.route("**/about", lambda route: route.fulfill(json={**model, "metrics": {MARKUP: 1}}))
     answer = prediction(label=MARKUP, probabilities={MARKUP: 1})
     page.route("**/predict", lambda route: route.fulfill(json=answer))
     page.reload()

@@ -77,10 +77,11 @@ def test_the_reference_holds_the_signals_of_validation_texts(observe, trained, m
 
 def test_answers_are_logged_under_the_id_that_the_client_knows(logged):
     with logged() as (client, lines):
-        answer = client.post("/predict", json={"texts": TEXTS}, headers={"X-Request-ID": "mine"})
+        answer = client.post("/predict", json={"texts": TEXTS})
         assert answer.status_code == 200
         assert client.post("/predict", json={"texts": [""]}).status_code == 422
-    assert [line["id"] for line in lines[:2]] == ["mine/0", "mine/1"]
+    request_id = answer.headers["X-Request-ID"]
+    assert [line["id"] for line in lines[:2]] == [f"{request_id}/0", f"{request_id}/1"]
     assert [line["input"] for line in lines[:2]] == TEXTS
     labels = [prediction["label"] for prediction in answer.json()["predictions"]]
     assert [line["answer"]["label"] for line in lines[:2]] == labels

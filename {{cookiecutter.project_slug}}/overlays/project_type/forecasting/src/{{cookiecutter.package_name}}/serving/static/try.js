@@ -2,7 +2,7 @@
 
 import { date, isForecast, makeChart, middle } from "./chart.js";
 import { format, parse } from "./csv.js";
-import { byId, element, tryIt } from "./page.js";
+import { byId, element, read, tryIt } from "./page.js";
 
 const UNITS = { min: 60_000, h: 3_600_000, D: 86_400_000, W: 7 * 86_400_000 };
 const HORIZONS = 7; // of history that are drawn
@@ -40,7 +40,7 @@ start();
 /** Ask for the forecast of the first stored series once the model is ready. */
 async function start() {
   try {
-    stored = await read("series");
+    stored = await readStored("series");
     byId("steps").value ||= stored.horizon;
     fill(stored.series[0]);
   } catch (error) {
@@ -70,22 +70,16 @@ function showError(error) {
 
 async function storedHistory(name) {
   if (!histories.has(name)) {
-    histories.set(name, read(`history?unique_id=${encodeURIComponent(name)}`));
+    histories.set(name, readStored(`history?unique_id=${encodeURIComponent(name)}`));
     histories.get(name).catch(() => histories.delete(name));
   }
   return (await histories.get(name)).history;
 }
 
-/** Return what the API answers to a GET, as soon as the model is loaded. */
-async function read(path) {
-  for (;;) {
-    const response = await fetch(path).catch(() => null);
-    if (response?.ok) return response.json();
-    if (response?.status !== 503)
-      throw new Error("The stored history cannot be read; the service may have failed.");
-    const seconds = Number(response.headers.get("Retry-After")) || 1;
-    await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
-  }
+async function readStored(path) {
+  return read(path).catch(() => {
+    throw new Error("The stored history cannot be read; the service may have failed.");
+  });
 }
 
 /** Offer series to choose from. */
