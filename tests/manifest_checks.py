@@ -61,7 +61,7 @@ def check_cron(text):
         for one in field.split(","):
             found = re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/\d+)?", one)
             numbers = [int(number) for number in found.groups() if number] if found else [-1]
-            assert all(low <= n <= high for n in numbers), f"schedule: {one} of {text} is not a time"
+            assert all(low <= n <= high for n in numbers), f"schedule: {text}, {one} is not a time"
 
 
 def pod_of(part):
