@@ -298,6 +298,13 @@ def make_stack(path):
     print(json.dumps(facts))
 
 
+def permission_actions():
+    """Print the actions of all services that manage permissions, as AWS classifies them."""
+    from policy_sentry.querying.actions import get_actions_with_access_level
+
+    print(json.dumps(get_actions_with_access_level("all", "Permissions management")))
+
+
 # Every target
 
 
