@@ -21,6 +21,7 @@ from tiny.project import PROJECT
 from portfolio_kit.serving import protocol, reading
 from portfolio_kit.serving import server as server_module
 from portfolio_kit.serving.app import create_app
+from portfolio_kit.serving.middleware import REQUESTS
 from portfolio_kit.serving.protocol import Protocol
 from portfolio_kit.serving.server import Server
 
@@ -276,8 +277,10 @@ def test_one_connection_too_many_gets_a_503(monkeypatch):
         async with served(answers(10), max_connections=3) as server:
             held = [await connect(server, GET[:-2]) for _ in range(3)]
             await wait_for(lambda: len(server.server_state.connections) == 3)
+            before = REQUESTS.labels("unknown", 503)._value.get()
             with await connect(server, GET) as client:
-                assert (await answer_to(client, b"x" * 10)).startswith(b"HTTP/1.1 503")
+                assert (await answer_to(client)).startswith(b"HTTP/1.1 503")
+            assert REQUESTS.labels("unknown", 503)._value.get() == before + 1
             await wait_for(lambda: len(server.server_state.connections) == 3)
             silent = [await connect(server) for _ in range(2)]
             await wait_for(lambda: len(server.server_state.connections) == 5)
