@@ -27,7 +27,7 @@ from portfolio_kit.serving.server import Server
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no limit of descriptors")
 SECONDS = 10  # for what should take a moment, on a busy machine
-GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 @pytest.fixture(autouse=True)
@@ -228,7 +228,7 @@ def test_a_few_pipelined_requests_are_answered_in_their_order():
         await PlainTextResponse(scope["path"].encode() + message["body"])(scope, receive, send)
 
     def post(number):
-        head = f"POST /{number} HTTP/1.1\r\nHost: test\r\nContent-Length: 5000\r\n\r\n"
+        head = f"POST /{number} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5000\r\n\r\n"
         return head.encode() + b"%d" % number * 5_000
 
     async def scenario():
