@@ -157,7 +157,7 @@ def twin_tests(project):
     ("module", "prepare", "line"),
     [
         ("interval", None, "interval: is not a module of the kit; the nearest is intervals"),
-        ("serving", None, "serving: is a package; name its modules: serving.app serving."),
+        ("serving", None, "serving: is a package; name its modules: serving.access serving."),
         ("__init__", None, "__init__: is not a module of the kit"),
         ("intervals", place_in_the_way, f"{SRC}/intervals.py exists already; rename or remove it"),
         ("intervals", ejected_before, f"intervals: is ejected already, to {SRC}/intervals.py"),

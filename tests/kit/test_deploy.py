@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from keys import READER, VARIABLE, entry
 from live import PATH, QUESTION, free_port, serving
-from test_access import READER, VARIABLE, entry
 
 from portfolio_kit.deploy import image, smoke_test
 

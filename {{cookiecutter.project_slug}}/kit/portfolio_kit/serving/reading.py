@@ -66,7 +66,8 @@ class Reader:
         length = headers.get("content-length", "0")
         if scope["method"] in BODILESS and (length != "0" or "transfer-encoding" in headers):
             return JSONResponse({"detail": f"A {scope['method']} request has no body."}, 413)
-        return self._too_large() if int(length) > self._max_body_bytes else None
+        is_known = length.isdecimal() and len(length) < 20
+        return self._too_large() if is_known and int(length) > self._max_body_bytes else None
 
     def _too_large(self) -> JSONResponse:
         detail = f"The body may have at most {self._max_body_bytes:,} bytes."
