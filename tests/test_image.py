@@ -40,8 +40,9 @@ print(json.dumps(counts))
 INSTALLED = """
 from email import message_from_bytes
 from pathlib import Path
-for pattern in ("venv/lib/*", "usr/lib/python3*", "usr/local/lib/python3*"):
-    for file in Path("/").glob(pattern + "/**/*.dist-info/METADATA"):
+for folder in ("venv/lib", "usr/lib", "usr/local/lib"):
+    files = Path("/", folder).glob("python3*/**/*-info/*")
+    for file in (file for file in files if file.name in ("METADATA", "PKG-INFO")):
         about = message_from_bytes(file.read_bytes())
         print("pypi", about["Name"], about["Version"], str(file).split("/")[1])
 """
