@@ -2,8 +2,8 @@
 
 The project is trained and set up, such as `make demo` leaves it. 1,000 clients at once never read
 their answers, never finish their requests, or just hold connections, and come back when they are
-let go; next to them eight ordinary clients ask the example question. DESCRIPTORS=256 limits the
-server's descriptors. Linux only; exits with code 1 if a target is missed.
+let go. Next to them eight ordinary clients ask the example question and load a file.
+DESCRIPTORS=256 limits the server's descriptors. Linux only; exits with 1 if a target is missed.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ import time
 import urllib.request
 from collections import Counter
 from pathlib import Path
+from urllib.parse import urljoin
 
 HOSTILE, ORDINARY = 1_000, 8
 SMALL = 4_096  # bytes of a hostile client's receive buffer
@@ -60,16 +61,16 @@ class Siege:
         self.slow = post(example["path"], b"{", promised=1_000)
         self.answers: Counter[str] = Counter()
         self.seconds: list[float] = []
+        self.asked = itertools.cycle(
+            [self.question, b"GET /static/page.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"]
+        )
         self.held = self.descriptors = 0
 
     async def run(self, seconds: float) -> None:
-        while not await self.ask():
-            await asyncio.sleep(0.05)
-        self.answers.clear()
-        self.seconds.clear()
+        await asyncio.to_thread(wait_until_ready, self.port)
         memory = self.memory("VmRSS")
         file = largest_asset(self.port)
-        greedy = f"GET {file} HTTP/1.1\r\nHost: test\r\n\r\n".encode() * 50
+        greedy = f"GET {file} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() * 50
         many = b"GET / HTTP/1.1\r\n" + b"a:\r\n" * 7_000
         # Kinds of clients, with what they go on sending every second.
         kinds = [
@@ -92,7 +93,7 @@ class Siege:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*ordinary)
-        self.report(memory)
+        self.report(memory, await asyncio.to_thread(failures, self.port))
 
     async def besiege(self, start: bytes, further: bytes) -> None:
         """Connect, send, never read, and begin again when the server ends it."""
@@ -123,13 +124,13 @@ class Siege:
             await self.ask()
             await asyncio.sleep(PAUSE)
 
-    async def ask(self) -> bool:
-        """Ask the question over a new connection, and note what came of it."""
+    async def ask(self) -> None:
+        """Ask over a new connection, and note what came of it."""
         start, status, writer = time.monotonic(), "no answer", None
         try:
             async with asyncio.timeout(PATIENCE):
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                writer.write(self.question)
+                writer.write(next(self.asked))
                 head = await reader.readuntil(b"\r\n\r\n")
                 await reader.readexactly(int(re.search(rb"(?i)content-length: (\d+)", head)[1]))
                 status = head.split()[1].decode()
@@ -140,14 +141,12 @@ class Siege:
                 writer.close()
         self.answers[status] += 1
         self.seconds.append(time.monotonic() - start)
-        return status == "200"
 
     def memory(self, key: str) -> float:
         return int(re.search(rf"{key}:\s+(\d+)", (self.process / "status").read_text())[1]) / 1_000
 
-    def report(self, before: float) -> None:
+    def report(self, before: float, errors: int) -> None:
         p50, p99 = (statistics.quantiles(self.seconds, n=100)[place] for place in (49, 98))
-        errors = self.answers["500"]
         share = self.answers["200"] / sum(self.answers.values())
         peak = self.memory("VmHWM")
         print(f"{HOSTILE} hostile clients, {self.held} connections of theirs")
@@ -164,19 +163,40 @@ class Siege:
 def post(path: str, body: bytes, promised: int | None = None) -> bytes:
     """Return a request; its head may promise a longer body than it has."""
     size = len(body) if promised is None else promised
-    head = f"POST {path} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {size}\r\n\r\n".encode() + body
 
 
 def largest_asset(port: int) -> str:
     """Return the path of the largest file that the documentation's page loads."""
+    names = re.findall(r"""(?:src|href)=["']([^"':]+)["']""", get(port, "/docs").decode())
+    return max((urljoin("/docs", name) for name in names), key=lambda path: len(get(port, path)))
 
-    def get(path: str) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
-            return answer.read()
 
-    paths = re.findall(r"""(?:src|href)=["'](/[^"']+)""", get("/docs").decode())
-    return max(paths, key=lambda path: len(get(path)))
+def wait_until_ready(port: int) -> None:
+    while True:
+        try:
+            get(port, "/ready")
+            return
+        except OSError:
+            time.sleep(0.05)
+
+
+def failures(port: int) -> int:
+    """Return to how many requests of all clients the server answered 500."""
+    while True:
+        try:
+            text = get(port, "/metrics").decode()
+        except OSError:  # hostile clients are still being let go
+            time.sleep(0.2)
+            continue
+        counts = re.findall(r'^http_requests_total\{.*status="500"\} (\S+)', text, re.MULTILINE)
+        return int(sum(map(float, counts)))
+
+
+def get(port: int, path: str) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as answer:
+        return answer.read()
 
 
 def is_over(client: socket.socket) -> bool:

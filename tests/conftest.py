@@ -297,10 +297,13 @@ def is_ready(url):
         return False
 
 
-def ask(url, body=None):
+def ask(url, body=None, key=None):
     """Return the text of an answer; raise an `HTTPError` for any that is not 200."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    request = urllib.request.Request(url, data, headers)
     with urllib.request.urlopen(request, timeout=30) as response:
         return response.read().decode()
 

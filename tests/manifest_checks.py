@@ -61,7 +61,7 @@ def check_cron(text):
         for one in field.split(","):
             found = re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/\d+)?", one)
             numbers = [int(number) for number in found.groups() if number] if found else [-1]
-            assert all(low <= n <= high for n in numbers), f"schedule: {one} of {text} is no time"
+            assert all(low <= n <= high for n in numbers), f"schedule: {text}, {one} is not a time"
 
 
 def pod_of(part):
@@ -296,6 +296,13 @@ def make_stack(path):
             "logs": [[group["logGroupName"], group["retentionInDays"]] for group in groups],
         }
     print(json.dumps(facts))
+
+
+def permission_actions():
+    """Print the actions of all services that manage permissions, as AWS classifies them."""
+    from policy_sentry.querying.actions import get_actions_with_access_level
+
+    print(json.dumps(get_actions_with_access_level("all", "Permissions management")))
 
 
 # Every target

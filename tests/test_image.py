@@ -1,12 +1,14 @@
 """The container image of each project type, built and run with a real engine."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
 import subprocess
 import sys
 import time
+import urllib.error
 from pathlib import Path
 
 import docker
@@ -40,8 +42,9 @@ print(json.dumps(counts))
 INSTALLED = """
 from email import message_from_bytes
 from pathlib import Path
-for pattern in ("venv/lib/*", "usr/lib/python3*", "usr/local/lib/python3*"):
-    for file in Path("/").glob(pattern + "/**/*.dist-info/METADATA"):
+for folder in ("venv/lib", "usr/lib", "usr/local/lib"):
+    files = Path("/", folder).glob("python3*/**/*-info/*")
+    for file in (file for file in files if file.name in ("METADATA", "PKG-INFO")):
         about = message_from_bytes(file.read_bytes())
         print("pypi", about["Name"], about["Version"], str(file).split("/")[1])
 """
@@ -112,12 +115,13 @@ def start(engine, name):
     """Start a container as in production and wait until it is ready; it is removed at the end."""
     with contextlib.ExitStack() as stack:
 
-        def start(**options):
+        def start(variables=None, **options):
             port = free_port()
+            environment = {"PORT": port, **(variables or {})}
             network = os.environ.get("DOCKER_NETWORK")
             where = {"network": network} if network else {"ports": {port: ("127.0.0.1", port)}}
             container = engine.containers.run(
-                name, detach=True, environment={"PORT": port}, **where, **{**RESTRICTED, **options}
+                name, detach=True, environment=environment, **where, **{**RESTRICTED, **options}
             )
             stack.callback(container.remove, v=True, force=True)
             url = f"http://127.0.0.1:{port}"
@@ -231,10 +235,18 @@ def test_the_prediction_log_outlives_the_container(volume, start, engine, projec
 
 @pytest.mark.slow
 @pytest.mark.parametrize("project_type", ["document-similarity"], scope="module", indirect=True)
-def test_documents_outlive_a_killed_container(volume, start):
+def test_documents_outlive_a_killed_container(volume, start, project):
+    """Only with a key: the container does not listen on loopback."""
     where = {volume: {"bind": "/app/changes"}}
+    document = {"documents": [{"id": "note-1", "title": "", "text": "A badge."}]}
     container, url = start(volumes=where)
-    ask(f"{url}/documents", {"documents": [{"id": "note-1", "title": "", "text": "A badge."}]})
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        ask(f"{url}/documents", document)
+    container.kill()
+    digest = hashlib.sha256(b"a key").hexdigest()
+    keys = {f"{project.package}_API_KEYS".upper(): f"writer:write:{digest}"}
+    container, url = start(keys, volumes=where)
+    ask(f"{url}/documents", document, key="a key")
     container.kill()
     _, url = start(volumes=where)
     assert json.loads(ask(f"{url}/documents/note-1"))["text"] == "A badge."

@@ -131,7 +131,10 @@ def test_addresses_and_mounts_match(fresh):
     [source] = yaml.safe_load(fresh.read(f"{grafana}/datasources/prometheus.yml"))["datasources"]
     [provider] = yaml.safe_load(fresh.read(f"{grafana}/dashboards/dashboard.yml"))["providers"]
     [target] = config["scrape_configs"][0]["static_configs"][0]["targets"]
-    assert [f"127.0.0.1:8000:{target.removeprefix('api:')}"] == services["api"]["ports"]
+    [(name, port)] = services["api"]["environment"].items()
+    assert name.endswith("_SERVE__OPERATIONS_PORT")
+    assert target == f"api:{port}"
+    assert services["api"]["ports"] == ["127.0.0.1:8000:8000"]  # and not that one
     assert source["url"] == "http://prometheus:9090"
     assert source["jsonData"]["timeInterval"] == config["global"]["scrape_interval"]
     mounted = f"./monitoring/grafana:{provider['options']['path']}:ro"

@@ -1,9 +1,12 @@
 """Steps of the workflows, run as on GitHub's runner, with fakes for commands that reach GitHub."""
 
+import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 
 import pytest
 import yaml
@@ -14,7 +17,8 @@ pytestmark = pytest.mark.skipif(
     os.name == "nt", reason="the steps are for bash on the runner's Ubuntu"
 )
 needs_target = pytest.mark.skipif(not TARGETS, reason="there is no deployment target")
-OLD, NEW = "0123456789ab", "ba9876543210"
+MODEL = b"a new model"
+OLD, NEW = "0123456789ab", hashlib.sha256(MODEL).hexdigest()[:12]
 METRICS, PROMOTE = "reports/metrics.json", "kit/portfolio_kit/deploy/promote.py"
 EXAMPLE = "scripts/example_request.json"
 
@@ -143,6 +147,14 @@ def test_retraining_fails_if_the_comparison_fails(compare, runner):
     assert not (runner.temp / "output").exists()
 
 
+def pack(folder, model):
+    """Write the archive of a model."""
+    member = tarfile.TarInfo("models/model.onnx")
+    member.size = len(model)
+    with tarfile.open(folder / "models.tar.gz", "w:gz") as archive:
+        archive.addfile(member, io.BytesIO(model))
+
+
 @pytest.fixture
 def propose(projects, runner):
     """Return a function that runs the step that opens a pull request, on a trained model."""
@@ -158,12 +170,12 @@ def propose(projects, runner):
         EXAMPLE: "new",
         "scripts/tool.py": "changed",
         "comparison.md": "| table |",
-        "models.tar.gz": "a model",
         # What a tampered training might leave there.
         "src/a.py": "changed",
         ".git/hooks/pre-commit": "exit 1",
     }
     runner.write(trained, folder)
+    pack(folder, MODEL)
     (folder / ".git/hooks/pre-commit").chmod(0o755)
     runner.fake("gh", '[ "$1 $2" != "release view" ]')
     return lambda **options: runner.run(step, PROPOSAL=str(folder), EXAMPLE=EXAMPLE, **options)
@@ -206,6 +218,12 @@ def test_the_next_run_finishes_an_interrupted_proposal(propose, runner):
 
 def test_a_malformed_version_is_not_proposed(propose, runner):
     runner.write({METRICS: metrics("x --delete", 15.0)}, runner.temp / "proposal")
+    assert propose(check=False).returncode != 0
+    assert runner.called() == []
+
+
+def test_another_model_is_not_released_under_its_name(propose, runner):
+    pack(runner.temp / "proposal", b"another model")
     assert propose(check=False).returncode != 0
     assert runner.called() == []
 

@@ -13,7 +13,8 @@ ROUTES = {
     "forecasting": ("/forecast",),
     "document-similarity": ("/search", "/documents"),
 }
-COMMON = ("/health", "/ready", "/model", "/metrics")
+PRIVATE = ("/model", "/metrics")  # on another port with `serve.operations_port`
+COMMON = ("/health", "/ready", *PRIVATE)
 LIVE = re.compile(r"^\*\*Live demo:\*\*.*?(https?://[^\s)>\]]+)", re.MULTILINE)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .criteria import MET, NOT_CHECKED, NOT_YET, Finding, criterion, judge
-from .endpoint import COMMON
+from .endpoint import COMMON, PRIVATE
 from .project import Project
 from .reading import number, part
 from .sandbox import Ended, ask, piped, serving
@@ -117,7 +117,10 @@ def answers(project: Project) -> Finding:
     evidence: list[str] = []
     example = Project(copy.root).data("scripts/example_request.json")
     path, body = str(example.get("path", "/")), json.dumps(example.get("body")).encode()
-    requests = [(route, None, 200) for route in ("/", "/docs", *COMMON)]
+    common = COMMON
+    if part(project.params, "serve").get("operations_port"):
+        common = tuple(route for route in COMMON if route not in PRIVATE)
+    requests = [(route, None, 200) for route in ("/", "/docs", *common)]
     with serving(copy) as url:
         for route, sent, wanted in [*requests, (path, body, 200), (path, b'"no such body"', 422)]:
             status = ask(f"{url}{route}", sent)

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from fastapi.testclient import TestClient
+from keys import READER, VARIABLE, WRITER, bearer, entry
 from live import PATH, QUESTION, serving, wait_until_ready
 from prometheus_client import REGISTRY
 from tiny.project import PROJECT
@@ -22,21 +23,11 @@ from portfolio_kit.errors import UserError
 from portfolio_kit.serving import access, rate_limit
 from portfolio_kit.serving.app import create_app
 
-VARIABLE = f"TINY_{API_KEYS}"
-READER, WRITER = "a-key-that-may-read", "a-key-that-may-write"
 WRITE = "/texts/one/two"
 SCHEMA = "/openapi.json"
 
 
-def entry(name, role, key):
-    return f"{name}:{role}:{hashlib.sha256(key.encode()).hexdigest()}"
-
-
 ENTRIES = [entry("alice", "read", READER), entry("bob", "write", WRITER)]
-
-
-def bearer(key):
-    return {"Authorization": f"Bearer {key}"}
 
 
 @pytest.fixture

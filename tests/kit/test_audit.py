@@ -118,7 +118,7 @@ def test_a_service_that_cannot_be_asked_is_one_plain_line(failure, service, monk
         monkeypatch.setenv("PIP_AUDIT_OSV_URL", "http://127.0.0.1:9/v1/query")
     with pytest.raises(SystemExit) as caught:
         audit.main([])
-    assert str(caught.value.code).startswith("error: nothing was looked up: ")
+    assert str(caught.value.code).startswith("error: nothing was looked up; api.osv.dev, ")
     assert "\n" not in str(caught.value.code)
     assert capfd.readouterr() == ("", "")
 

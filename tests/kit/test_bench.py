@@ -88,6 +88,29 @@ def test_a_suspended_server_answers_when_awake(started):
         assert started.ask("{}")
 
 
+def test_a_server_is_sent_the_key_of_the_environment(make, monkeypatch):
+    needs_one = SERVER.replace(
+        "self.send_response(200)",
+        "self.send_response(200 if self.headers['Authorization'] == 'Bearer k-1' else 401)",
+    )
+    one = make(needs_one)
+    try:
+        with pytest.raises(UserError, match="a server needs an API key: set API_KEY to one"):
+            one.start("{}")
+        one.stop()
+        monkeypatch.setenv("API_KEY", "k-1")
+        one.start("{}")
+        assert one.ask("{}")
+
+        async def ask():
+            connection = await asyncio.open_connection("127.0.0.1", one.port)
+            return await shutdown.ask(*connection, "/", "{}", b"")
+
+        assert asyncio.run(ask())[0] == "200"
+    finally:
+        one.stop()
+
+
 def test_memory_of_one_process_is_its_resident_set():
     process = psutil.Process()
     assert server.memory([process]) == pytest.approx(process.memory_info().rss, rel=0.05)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from keys import READER, VARIABLE, entry
 from live import PATH, QUESTION, free_port, serving
 
 from portfolio_kit.deploy import image, smoke_test
@@ -29,6 +30,18 @@ def test_a_smoke_test_prints_the_answer(example, trained, tmp_path):
         done = run(f"{process.url}/")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["labels"][0]["label"] == "short"
+
+
+def test_a_smoke_test_sends_the_key_of_the_environment(example, trained, tmp_path, monkeypatch):
+    variables = {VARIABLE: entry("alice", "read", READER)}
+    with serving(trained.folder, tmp_path / "log", **variables) as process:
+        url = process.url
+        without = run(url)
+        monkeypatch.setenv("API_KEY", READER)
+        done = run(url)
+    line = f"error: {url}{PATH} answered 401; set API_KEY to a key of this service\n"
+    assert (without.returncode, without.stderr, without.stdout) == (1, line, "")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_service_that_does_not_get_ready_is_one_plain_line(example, monkeypatch):

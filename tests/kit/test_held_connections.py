@@ -21,12 +21,13 @@ from tiny.project import PROJECT
 from portfolio_kit.serving import protocol, reading
 from portfolio_kit.serving import server as server_module
 from portfolio_kit.serving.app import create_app
+from portfolio_kit.serving.middleware import REQUESTS
 from portfolio_kit.serving.protocol import Protocol
 from portfolio_kit.serving.server import Server
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no limit of descriptors")
 SECONDS = 10  # for what should take a moment, on a busy machine
-GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 @pytest.fixture(autouse=True)
@@ -227,7 +228,7 @@ def test_a_few_pipelined_requests_are_answered_in_their_order():
         await PlainTextResponse(scope["path"].encode() + message["body"])(scope, receive, send)
 
     def post(number):
-        head = f"POST /{number} HTTP/1.1\r\nHost: test\r\nContent-Length: 5000\r\n\r\n"
+        head = f"POST /{number} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5000\r\n\r\n"
         return head.encode() + b"%d" % number * 5_000
 
     async def scenario():
@@ -276,8 +277,10 @@ def test_one_connection_too_many_gets_a_503(monkeypatch):
         async with served(answers(10), max_connections=3) as server:
             held = [await connect(server, GET[:-2]) for _ in range(3)]
             await wait_for(lambda: len(server.server_state.connections) == 3)
+            before = REQUESTS.labels("unknown", 503)._value.get()
             with await connect(server, GET) as client:
-                assert (await answer_to(client, b"x" * 10)).startswith(b"HTTP/1.1 503")
+                assert (await answer_to(client)).startswith(b"HTTP/1.1 503")
+            assert REQUESTS.labels("unknown", 503)._value.get() == before + 1
             await wait_for(lambda: len(server.server_state.connections) == 3)
             silent = [await connect(server) for _ in range(2)]
             await wait_for(lambda: len(server.server_state.connections) == 5)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
+from keys import READER, VARIABLE, entry
 from live import is_ready
 from playwright.sync_api import expect, sync_playwright
-from test_access import READER, VARIABLE, entry
 from tiny.project import PROJECT
 
 from portfolio_kit.serving.app import create_app

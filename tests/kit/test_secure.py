@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 from fastapi.testclient import TestClient
+from keys import READER, VARIABLE, bearer, entry
 from live import PATH, QUESTION, wait_until_ready
-from test_access import READER, VARIABLE, WRITE, bearer, entry
 from tiny.project import PROJECT
 
 from portfolio_kit.serving.app import create_app
@@ -20,6 +20,7 @@ EXACT = {
     "cross-origin-resource-policy": "same-origin",
 }
 OWN_POLICY = {"/": PAGE, "/static/page.js": PAGE, "/docs": DOCS}
+WRITE = "/texts/one"
 ORIGIN = {"Origin": "https://example.org"}
 PREFLIGHT = {
     **ORIGIN,

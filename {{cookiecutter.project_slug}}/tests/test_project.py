@@ -94,7 +94,7 @@ with TestClient(create_app(project, params, Path(folder))) as client:
         if client.get("/ready").status_code == 200:
             break
         time.sleep(0.1)
-    for route in ("/ready", "/model", "/", "/openapi.json"):
+    for route in ("/ready", "/about", "/", "/openapi.json"):
         assert client.get(route).status_code == 200, route
 assert not set(blocked) & {name.partition(".")[0] for name in sys.modules}
 """

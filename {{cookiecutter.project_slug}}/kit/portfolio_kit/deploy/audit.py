@@ -57,7 +57,8 @@ def look_up(pins: list[str], arguments: list[str]) -> tuple[int, list[str]]:
             packages = json.loads(report.read_text(encoding="utf-8"))["dependencies"]
         except (OSError, ValueError, KeyError):
             reason = done.stderr.strip().rpartition("\n")[2] or f"exit code {done.returncode}"
-            sys.exit(f"error: nothing was looked up: {reason:.300}")
+            where = "api.osv.dev, or the service that PIP_AUDIT_OSV_URL names, must answer"
+            sys.exit(f"error: nothing was looked up; {where}: {reason:.300}")
     lines = [
         f"{one['name']} {one['version']}: "
         + "; ".join(

@@ -102,7 +102,7 @@ class Guard:
 
             self._limit = RateLimit(settings.rate_limit)
         self._writes = [
-            (route.methods or (), route.path_regex.match)  # type: ignore[attr-defined]
+            (route.methods or (), route.path_regex.match)
             for route in iter_route_contexts(app.routes)
             if writing in [one.dependency for one in getattr(route, "dependencies", ())]
         ]

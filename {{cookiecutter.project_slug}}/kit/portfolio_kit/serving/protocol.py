@@ -8,25 +8,24 @@ from starlette.responses import JSONResponse
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .secure import PAIRS, Secure
+from .middleware import REQUESTS
+from .secure import HEADERS, PAIRS
 
 # Longer than proxies keep idle connections, often 60 s: they could reuse one that is just closing.
 IDLE_SECONDS = 75
 HEAD_SECONDS = 10  # for request line and headers, and for the rest of a body already rejected
-UNREAD_SECONDS = 30  # for a client to read what does not fit into the system's buffers
+UNREAD_SECONDS = 30  # for a client to read what exceeds the system's buffers
 SURPLUS_SECONDS = 1  # of a connection that is only told that there are too many
 MAX_HEAD_BYTES = 32_768
 MAX_HEADERS = 100  # small ones take far more memory than bytes
 MAX_PIPELINED = 8  # requests behind the one that is being answered
 MAX_UNREAD_BYTES = 16_000_000  # of answers, on all connections together
-MAX_SURPLUS = 32  # connections that are told so at a time; what exceeds these, too, is just closed
-READ_BYTES = 32_768  # at a time, so this much at most is parsed before reading can pause
-BUSY = Secure(
-    JSONResponse(
-        {"detail": "Too many connections are open; try again later."},
-        503,
-        {"Retry-After": str(SURPLUS_SECONDS), "Connection": "close"},
-    )
+MAX_SURPLUS = 32  # connections that get a 503 at a time; further ones are just closed
+READ_BYTES = 32_768  # at a time, at most this much is parsed before reading can pause
+BUSY = JSONResponse(
+    {"detail": "Too many connections are open; try again later."},
+    503,
+    {"Retry-After": str(SURPLUS_SECONDS), "Connection": "close", **HEADERS},
 )
 
 
@@ -71,11 +70,13 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.flow = _Flow(transport, self.pipeline)
         transport.set_write_buffer_limits(high=0)  # writing pauses while anything is unread
-        transport.max_size = READ_BYTES  # type: ignore[attr-defined]
+        if hasattr(transport, "max_size"):  # not in uvloop
+            transport.max_size = READ_BYTES
         self._start_timer(IDLE_SECONDS)
         surplus = len(self.connections) - self._max_connections
         if surplus <= 0 or (self.server and self.server[1] == self._operations_port):
             return
+        REQUESTS.labels("unknown", BUSY.status_code).inc()
         self.app = BUSY
         if surplus > MAX_SURPLUS:
             transport.abort()
@@ -170,6 +171,8 @@ class Protocol(HttpToolsProtocol):
 
     def _reject_head(self) -> None:
         self._is_deaf = True
+        if self.headers:
+            self.headers.clear()
         self.send_400_response("The request line and the headers are too long.")
 
     def _start_timer(self, seconds: float) -> None:
