@@ -27,7 +27,7 @@ REPORTS = Path("reports")
 METRICS = REPORTS / "metrics.json"
 
 MANIFEST = "manifest.json"
-STALE_SECONDS = 86_400  # without a byte written: whoever began this file is gone
+STALE_SECONDS = 86_400  # without a byte written: its process is gone
 # What Windows and macOS add to folders; other hidden names begin with a point.
 ADDED = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r")
 R = TypeVar("R", bound=Listed)
