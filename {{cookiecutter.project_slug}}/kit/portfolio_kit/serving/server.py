@@ -98,8 +98,9 @@ def serve(project: Project, params: Settings) -> int:
     # After stopping, uvicorn raises the signal again; this ends the process with 0.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     app = create_app(project, params, on_failure=lambda: server.fail())
-    limits = {"max_connections": connections(), "operations_port": operations_port}
-    protocol: Any = partial(Protocol, **limits)
+    protocol: Any = partial(
+        Protocol, max_connections=connections(), operations_port=operations_port
+    )
     config = uvicorn.Config(app, http=protocol, access_log=False, log_config=None)
     config.backlog = ACCEPTED
     config.timeout_graceful_shutdown = SHUTDOWN_SECONDS
