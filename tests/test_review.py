@@ -22,6 +22,7 @@ from conftest import CHOICES, DEMOS, BakedProject, commit, environment
 from markdown_it import MarkdownIt
 
 import portfolio_review as review
+from portfolio_review import folder as folders
 from portfolio_review import syntax
 from portfolio_tools import template
 from portfolio_tools.eject import eject
@@ -1099,6 +1100,14 @@ HOSTILE = {
     "spaces without end": append("README.md", "\n##" + " " * 1_000_000 + "\tb\n"),
     "lines without end": lambda p: write(p, "monitoring/alerts.yml", "\n" * 1_000_000),
     "stages without end": append("Dockerfile", "\nFROM a" * 100_000),
+    "YAML without end": lambda p: write(p, "dvc.yaml", "a: [" + "1, " * 1_600_000 + "1]\n"),
+    "JSON without end": lambda p: write(
+        p, ".generated.json", '{"a": [' + "[1]," * 1_200_000 + "1]}"
+    ),
+    "a file without end": lambda p: os.truncate(p.path / "README.md", 10**12),
+    "a figure without end": lambda p: os.truncate(
+        next((p.path / "reports/figures").iterdir()), 10**12
+    ),
 }
 
 
@@ -1159,7 +1168,8 @@ def test_a_trap_costs_neither_time_nor_memory(trap, project_copy, run_review, co
 
 def test_what_takes_too_long_ends_with_one_line(project_copy, run_review):
     """The whole review has a bound, too."""
-    write(project_copy, "deploy/a.yaml", "a: [" + "1, " * 600_000 + "1]\n")
+    for number in range(5):
+        write(project_copy, f"deploy/{number}.yaml", "a: [" + "1, " * 150_000 + "1]\n")
     done = run_review(project_copy.path, seconds=2)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
@@ -1358,6 +1368,196 @@ def test_a_manifest_cannot_make_the_review_read_another_file(project_copy, tmp_p
     ]
     told = f"models/{name}: the manifest names a file outside of models, or a link"
     assert told in found.evidence
+
+
+@pytest.fixture
+def outside(tmp_path):
+    """A folder next to the project, with what a stranger would like to read."""
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    for name in ("secret.md", "train.py", "metrics.json", "params.yaml", "a.parquet"):
+        (folder / name).write_text(f"{SECRET}: 1\n")
+    return folder
+
+
+SECRET = "secret_7261"
+OPENED = []  # paths, since the last test that looks at them began
+sys.addaudithook(lambda event, given: OPENED.append(given[0]) if event == "open" else None)
+
+
+def link(project, name, target):
+    """Put a link in a file's or a folder's place."""
+    path = project.path / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(target)
+
+
+def names(*given):
+    """Name files wherever the review follows a name: with hashes, as inputs, figures, records."""
+
+    def name_them(project, outside):
+        found = [one.format(outside=outside) for one in given]
+        digest = hashlib.sha256((outside / "secret.md").read_bytes()).hexdigest()
+        for folder in ("models", "data/processed"):
+            set_json(
+                project,
+                f"{folder}/manifest.json",
+                lambda m: m["files"].update(dict.fromkeys(found, digest)),
+            )
+        set_json(project, ".generated.json", lambda r: r.update(version="0.0.1"))
+        set_json(
+            project, ".generated.json", lambda r: r["files"].update(dict.fromkeys(found, digest))
+        )
+        entries = [{"path": f"{start}{one}", "md5": "0"} for one in found for start in ("src/", "")]
+        stages = {"data": {"cmd": "x", "deps": entries, "outs": entries}}
+        write(project, "dvc.lock", json.dumps({"stages": stages}))
+        stages["data"]["deps"] = found
+        write(project, "dvc.yaml", json.dumps({"stages": stages}))
+        write(project, "kit/ejected.json", json.dumps(dict.fromkeys(found, "0")))
+        figures = "".join(f"![figure]({one})\n" for one in found)
+        write(project, "README.md", f"# Title\n\n{figures}")
+
+    return name_them
+
+
+LEADING_OUTSIDE = {
+    "absolute names": names("{outside}/secret.md", "{outside}", "file://{outside}/secret.md"),
+    "names with dots": names("../outside/secret.md", "a/../../outside/secret.md", "src/../../"),
+    "links for files": lambda p, outside: [
+        link(p, name, outside / target)
+        for name, target in {
+            "README.md": "secret.md",
+            "params.yaml": "params.yaml",
+            "reports/metrics.json": "metrics.json",
+            ".generated.json": "metrics.json",
+            "dvc.yaml": "params.yaml",
+            "dvc.lock": "params.yaml",
+            ".dvcignore": "secret.md",
+            "kit/ejected.json": "metrics.json",
+            f"{PACKAGE}/training/train.py": "train.py",
+            "data/processed/test.parquet": "a.parquet",
+            "models/manifest.json": "metrics.json",
+        }.items()
+    ],
+    "links for folders": lambda p, outside: [
+        link(p, name, outside)
+        for name in ("reports", "models", "data", "docs", "kit", "deploy", PACKAGE, "tests")
+    ],
+    "a link to a link": lambda p, outside: [
+        link(p, "one", outside),
+        link(p, "reports", "one/../outside"),
+        link(p, "README.md", "one/secret.md"),
+    ],
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+@pytest.mark.parametrize("how", LEADING_OUTSIDE)
+def test_no_name_and_no_link_leads_the_review_outside(how, project_copy, outside):
+    LEADING_OUTSIDE[how](project_copy, outside)
+    OPENED.clear()
+    project, note = review.traced(project_copy.path)
+    found = review.findings(project)
+    opened = [os.path.realpath(path) for path in OPENED if isinstance(path, str | bytes)]
+    assert len(opened) > 20
+    assert [path for path in opened if os.fspath(path).startswith(str(outside))] == []
+    told = review.render.report(project, found, note)
+    told += json.dumps(review.render.as_json(project, found, note), default=str)
+    assert SECRET not in told
+
+
+def another_repository(folder):
+    """Make a repository with one commit, which a stranger may know of."""
+    folder.mkdir()
+    who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    for arguments in (("init", "--quiet"), (*who, "commit", "--allow-empty", "-qm", SECRET)):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
+    return folder / ".git"
+
+
+GIT_OUTSIDE = {
+    "a link for .git": lambda git, other: [shutil.rmtree(git), git.symlink_to(other)],
+    "links in .git": lambda git, other: [
+        [shutil.rmtree(git / name), (git / name).symlink_to(other / name)]
+        for name in ("refs", "objects")
+    ],
+    "borrowed objects": lambda git, other: [
+        (git / "objects/info/alternates").write_text(f"{other / 'objects'}\n"),
+        (git / "HEAD").write_text(next((other / "refs/heads").iterdir()).read_text()),
+    ],
+    "links for folders of objects": lambda git, other: [
+        shutil.rmtree(git / "objects"),
+        (git / "objects").mkdir(),
+        [(git / "objects" / path.name).symlink_to(path) for path in (other / "objects").glob("??")],
+        (git / "HEAD").write_text(next((other / "refs/heads").iterdir()).read_text()),
+    ],
+    "links for objects": lambda git, other: (
+        [
+            [
+                [(git / "objects" / path.parent.name).mkdir(exist_ok=True)],
+                (git / "objects" / path.parent.name / path.name).symlink_to(path),
+            ]
+            for path in (other / "objects").glob("??/*")
+        ]
+        + [(git / "HEAD").write_text(next((other / "refs/heads").iterdir()).read_text())]
+    ),
+    "a reference with dots": lambda git, other: (git / "HEAD").write_text(
+        f"ref: refs/../../../other/.git/{next((other / 'refs/heads').iterdir()).name}\n"
+    ),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+@pytest.mark.parametrize("how", GIT_OUTSIDE)
+def test_the_history_of_another_repository_is_not_shown(how, project_copy, tmp_path):
+    other = another_repository(tmp_path / "other")
+    shutil.rmtree(project_copy.path / ".git/objects/info", ignore_errors=True)
+    (project_copy.path / ".git/objects/info").mkdir()
+    GIT_OUTSIDE[how](project_copy.path / ".git", other)
+    project = review.Project(project_copy.path)
+    assert project.history is None or project.history.commits == []
+
+
+@pytest.mark.parametrize("how", ["one file", "many names"])
+def test_what_is_hashed_is_bounded_in_all(how, project_copy, monkeypatch):
+    """A file without content can be larger than any disk."""
+    huge, folder = project_copy.path / "models/huge.bin", project_copy.path / "models/many"
+    if how == "one file":
+        with huge.open("wb") as file:
+            file.truncate(10**12)
+        named = ["huge.bin"]
+    else:
+        monkeypatch.setattr(folders, "MAX_HASHED", 10_000_000)
+        folder.mkdir()
+        for number in range(20):
+            (folder / f"{number}").write_bytes(b"x" * 1_000_000)
+        named = [f"many/{number}" for number in range(20)]
+    files = dict.fromkeys(named, "")
+    set_json(project_copy, "models/manifest.json", lambda m: m["files"].update(files))
+    [found] = [
+        f for one, f in review.findings(as_seen(project_copy)) if one.id == "pipeline.hashes"
+    ]
+    told = [one for one in found.evidence if "too large to be compared" in one]
+    assert 0 < len(told) <= len(named)
+
+
+def test_two_reviews_at_a_time_do_not_mix_their_reports(project_copy):
+    """Each writes its report under a name for itself until it is whole."""
+    program = (
+        "import pathlib, sys, portfolio_review\n"
+        "project = portfolio_review.Project(pathlib.Path(sys.argv[1]))\n"
+        "for _ in range(200):\n"
+        "    portfolio_review._write(project, 'review.md', sys.argv[2] * 200_000)\n"
+        "    text = (project.root / 'reports/review.md').read_text()\n"
+        "    assert len(text) == 200_000 and len(set(text)) == 1\n"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program, project_copy.path, one], env=environment())
+        for one in "ab"
+    ]
+    assert [process.wait(60) for process in processes] == [0, 0]
+    assert not [*(project_copy.path / "reports").glob(".*")]
 
 
 def test_a_strangers_text_is_markup_neither_in_the_terminal_nor_on_the_page(

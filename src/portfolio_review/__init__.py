@@ -6,6 +6,7 @@ It only reads, unless RUN=1 asks it to run the project's code, or ONLINE=1 to us
 import io
 import json
 import os
+import secrets
 import sys
 from pathlib import Path
 
@@ -97,11 +98,15 @@ def review(root: Path) -> int:
 
 def _write(project: Project, name: str, text: str) -> None:
     """Write a report whole, and not through a link that leads elsewhere."""
-    folder = project.root / "reports"
-    if not project.inside("reports") or not project.inside(f"reports/{name}"):
+    target = project.path(f"reports/{name}")
+    if target is None:
         raise OSError(f"reports/{name}: is a link that leads out of the project; remove it")
-    folder.mkdir(exist_ok=True)
-    partial = folder / f".{name}.partial"
-    partial.unlink(missing_ok=True)
-    partial.write_text(text, encoding="utf-8", errors="replace", newline="\n")
-    os.replace(partial, folder / name)
+    target.parent.mkdir(exist_ok=True)
+    # A name of this process's: two reviews at a time do not mix their reports.
+    partial = target.with_name(f".{name}.{secrets.token_hex(4)}.partial")
+    try:
+        with partial.open("x", encoding="utf-8", errors="replace", newline="\n") as file:
+            file.write(text)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 import ast
 import re
-from pathlib import Path
 
 from .criteria import Finding, criterion, judge
 from .project import MADE_BY_RUNS, Project
@@ -67,7 +66,7 @@ def large_files(project: Project) -> Finding:
     if project.history:
         sizes, where = project.history.ever, "in git's history"
     else:
-        sizes = {name: (project.root / name).stat().st_size for name in project.files}
+        sizes = {name: project.size(name) for name in project.files}
         where = "in the folder"
     faults = [
         f"{name}: {size / 1e6:.1f} MB {where}"
@@ -91,7 +90,7 @@ def pickles(project: Project) -> Finding:
     faults = [
         f"{name}: a pickle"
         for name in sorted({*project.files, *committed})
-        if name.endswith(PICKLES) or (project.has(name) and _begins_as_pickle(project.root / name))
+        if name.endswith(PICKLES) or PICKLE.match(project.start(name, 3) or b"")
     ]
     for name, tree in project.python.items():
         if name.startswith("src/") and tree is not None:
@@ -102,11 +101,6 @@ def pickles(project: Project) -> Finding:
             ]
     evidence = "no pickle, and no code in src/ that reads or writes one"
     return judge(faults, evidence, "Use ONNX, safetensors, Parquet or JSON.")
-
-
-def _begins_as_pickle(path: Path) -> bool:
-    with path.open("rb") as file:
-        return PICKLE.match(file.read(3)) is not None
 
 
 def _allows_pickle(given: ast.keyword) -> bool:

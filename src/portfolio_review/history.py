@@ -8,15 +8,17 @@ import contextlib
 import os
 import re
 import shutil
-import stat
 import subprocess
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-MAX_BYTES = 5_000_000
+from .folder import is_plain
+
 MAX_FROM_GIT = 50_000_000
+MAX_OBJECTS = 500_000  # files
 MAX_SECONDS = 60  # per git command
 
 
@@ -39,18 +41,14 @@ class History:
     ignored: set[str]  # in the folder, but ignored
 
 
-def is_plain(path: str) -> bool:
-    """Tell whether it is a regular file, not a link, nor a pipe that never ends."""
-    try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
-    except (OSError, ValueError):
-        return False
+def read_history(root: Path, objects: Path, read: Callable[[str], str]) -> History | None:
+    """Return the history of the checked-out branch, without using the repository's settings.
 
-
-def read_history(root: Path) -> History | None:
-    """Return the history of the checked-out branch, without using the repository's settings."""
-    head = _head(root / ".git")
-    if shutil.which("git") is None or head is None:
+    None, too, if its objects are partly elsewhere: these may be of a repository that the author
+    knows of, but must not show. `read` returns the text of a file in `root`, "" if it is missing.
+    """
+    head = _head(read)
+    if shutil.which("git") is None or head is None or not _are_here(objects):
         return None
     with tempfile.TemporaryDirectory() as folder:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
@@ -80,8 +78,8 @@ def read_history(root: Path) -> History | None:
 
         try:
             git("init", "--quiet", "--bare", folder)
-            environment["GIT_OBJECT_DIRECTORY"] = str((root / ".git" / "objects").resolve())
-            if shallow := _small(root / ".git" / "shallow"):
+            environment["GIT_OBJECT_DIRECTORY"] = str(objects)
+            if shallow := read(".git/shallow"):
                 (Path(folder) / "shallow").write_text(shallow, encoding="utf-8")
             log = git("log", "-z", "--max-count=1000", "--format=%T%n%H%n%s%n%b", head)
             tree = git("ls-tree", "-r", "-z", "--long", head)
@@ -115,23 +113,26 @@ def read_history(root: Path) -> History | None:
     return History(commits, files, ever, {*ignored.split("\0")} - {*files})
 
 
-def _head(git: Path) -> str | None:
+def _are_here(objects: Path) -> bool:
+    """Tell whether a repository's objects are all in its folder: no links, nothing borrowed."""
+    seen = 0
+    for folder, folders, names in os.walk(objects):
+        paths = [os.path.join(folder, name) for name in names]
+        seen += len(names)
+        if seen > MAX_OBJECTS or not all(map(is_plain, paths)):
+            return False
+        if any(os.path.islink(os.path.join(folder, name)) for name in folders):
+            return False
+    return not (objects / "info" / "alternates").exists()
+
+
+def _head(read: Callable[[str], str]) -> str | None:
     """Return the hash of the commit that is checked out."""
-    name = _small(git / "HEAD").strip()
-    if name.startswith("ref: refs/") and ".." not in name:
+    name = read(".git/HEAD").strip()
+    if name.startswith("ref: refs/"):
         reference = name.removeprefix("ref: ")
-        name = _small(git / reference).strip()
+        name = read(f".git/{reference}").strip()
         if not name:
-            rows = (row.split(" ") for row in _small(git / "packed-refs").splitlines())
+            rows = (row.split(" ") for row in read(".git/packed-refs").splitlines())
             name = next((row[0] for row in rows if row[1:] == [reference]), "")
     return name if re.fullmatch(r"[0-9a-f]{40,64}", name) else None
-
-
-def _small(path: Path) -> str:
-    """Return the text of one of git's files, empty if it is missing or too large."""
-    try:
-        if not is_plain(str(path)) or path.stat().st_size > MAX_BYTES:
-            return ""
-        return path.read_text("utf-8", "replace")
-    except (OSError, ValueError):
-        return ""

@@ -26,7 +26,8 @@ def no_overlap(project: Project) -> Finding:
     tables: dict[str, Any] = {}
     try:
         for split, name in files.items():
-            about = parquet.read_metadata(project.root / name)
+            path = project.file(name)
+            about = parquet.read_metadata(path)
             size = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
             if about.num_rows > MAX_ROWS or size > MAX_TABLE:
                 return Finding(
@@ -35,7 +36,7 @@ def no_overlap(project: Project) -> Finding:
             columns = [c for c in (*KEYS, "ds", "group") if c in about.schema.names]
             # Each text once: a repeated one is small on disk, however long it is.
             texts = [column for column in columns if column != "ds"]
-            table = parquet.ParquetFile(project.root / name, read_dictionary=texts)
+            table = parquet.ParquetFile(path, read_dictionary=texts)
             read = table.read(columns=columns)
             tables[split] = {column: [*_values(read[column])] for column in columns}
     except (OSError, ValueError) as error:

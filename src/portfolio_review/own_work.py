@@ -138,7 +138,9 @@ def _checks(test: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.Assert
 @criterion("own_work.history", "commits that say why, beyond the generated one")
 def history(project: Project) -> Finding:
     if project.history is None:
-        found = [".git: has no commit here (a worktree's or submodule's are elsewhere)"]
+        found = [
+            ".git: has no commit here (a worktree's, submodule's or shared clone's are elsewhere)"
+        ]
         advice = "Run git init and commit; to review a worktree or submodule, clone it."
         return Finding(NOT_YET, found, advice)
     own = [commit for commit in project.history.commits if commit.subject != GENERATION]

@@ -5,17 +5,16 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from pathspec import GitIgnoreSpec
 
 from .criteria import NOT_YET, PARTLY, Finding, criterion, judge
+from .folder import is_below
 from .project import Project
 from .reading import part
 
 STAGES = ("data", "train", "evaluate", "report")
-MAX_HASHED = 20_000_000_000  # bytes of a file or folder
 MAX_WILDCARDS = 3  # each multiplies the time that a long name takes
 REPEAT = "Run `make pipeline`, and commit dvc.lock."
 
@@ -32,7 +31,8 @@ def one_command(project: Project) -> Finding:
             faults.append(f"dvc.yaml, `{name}`: runs a notebook")
         for dependency in _names(part({"stage": stage}, "stage").get("deps")):
             made = dependency.startswith(("data/", "models", "reports/", ".params"))
-            here = project.inside(dependency) and (project.root / dependency).exists()
+            path = project.path(dependency)
+            here = path is not None and path.exists()
             if not made and not here:
                 faults.append(f"dvc.yaml, `{name}`: depends on {dependency}, which is missing")
     evidence = f"dvc.yaml: {', '.join(stages)}; Makefile: `make pipeline`"
@@ -97,15 +97,16 @@ def dvc_md5(project: Project, name: str) -> str | None:
     Like DVC, it leaves out of a folder what `.dvcignore` names.
     """
     if project.has(name):
-        return _md5(project.root / name)
+        return project.digest(name, "md5") or "too large"
     inside = (file for file in project.files if file.startswith(f"{name}/"))
     listing = [
-        {"md5": _md5(project.root / file), "relpath": Path(file).relative_to(name).as_posix()}
+        {"md5": project.digest(file, "md5"), "relpath": file.removeprefix(f"{name}/")}
         for file in _dvcignore(project).match_files(inside, negate=True)
     ]
-    listing.sort(key=lambda entry: entry["relpath"])
+    listing.sort(key=lambda entry: str(entry["relpath"]))
     content = json.dumps(listing, sort_keys=True).encode()
-    return f"{_new_md5(content).hexdigest()}.dir" if listing else None
+    md5 = hashlib.md5(content, usedforsecurity=False)
+    return f"{md5.hexdigest()}.dir" if listing else None
 
 
 def _dvcignore(project: Project) -> GitIgnoreSpec:
@@ -116,15 +117,6 @@ def _dvcignore(project: Project) -> GitIgnoreSpec:
             GitIgnoreSpec.from_lines([line])
             rules += [line] * (len(re.findall(r"\*+", line)) <= MAX_WILDCARDS)
     return GitIgnoreSpec.from_lines(rules)
-
-
-def _new_md5(content: bytes = b"") -> Any:
-    return hashlib.md5(content, usedforsecurity=False)
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, _new_md5).hexdigest()
 
 
 @criterion("pipeline.hashes", "data and model match the hashes that are recorded for them")
@@ -146,14 +138,14 @@ def hashes(project: Project) -> Finding:
         manifest = project.data(f"{folder}/manifest.json")
         for name, expected in part(manifest, "files").items():
             place = f"{folder}/{name}"
-            path = project.root / place  # the same is checked and used
-            if not (_is_below(name) and project.inside(place)):
+            path = project.path(place) if is_below(name) else None
+            if path is None:
                 faults.append(f"{place}: the manifest names a file outside of {folder}, or a link")
-            elif not (path.is_file() or path.is_dir()):
+            elif not path.exists():
                 faults.append(f"{place}: in the manifest, but missing")
-            elif _size(path) > MAX_HASHED:
+            elif (found := _sha256(project, place)) is None:
                 faults.append(f"{place}: too large to be compared with the manifest")
-            elif _sha256(path) != expected:
+            elif found != expected:
                 faults.append(f"{place}: differs from the manifest")
         evidence.append(
             f"{folder}: {len(part(manifest, 'files'))} files match their manifest"
@@ -166,26 +158,17 @@ def hashes(project: Project) -> Finding:
     return judge(faults, evidence, advice)
 
 
-def _is_below(name: str) -> bool:
-    """Tell whether a name is relative and stays in its folder."""
-    parts = PureWindowsPath(name)  # which takes slashes, too, and knows drives
-    return bool(name) and not parts.anchor and ".." not in parts.parts
+def _sha256(project: Project, name: str) -> str | None:
+    """Return the SHA-256 of a file, or of a folder's listing, as the kit's `artifacts.py` does.
 
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if _is_file(file))
-
-
-def _is_file(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
-
-
-def _sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, or of a folder's listing, as the kit's `artifacts.py` does."""
-    if path.is_dir():
-        files = sorted(f.relative_to(path).as_posix() for f in path.rglob("*") if _is_file(f))
-        listing = "".join(f"{_sha256(path / name)}  {name}\n" for name in files)
-        return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    None if there is too much to read.
+    """
+    if project.has(name):
+        return project.digest(name, "sha256")
+    files = project.below(name)
+    digests = [project.digest(f"{name}/{file}", "sha256") for file in files or ()]
+    if files is None or None in digests:
+        return None
+    pairs = zip(files, digests, strict=True)
+    listing = "".join(f"{digest}  {file}\n" for file, digest in pairs)
+    return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()

@@ -14,12 +14,12 @@ from typing import Any
 
 from portfolio_tools import ejected
 
-from .history import MAX_BYTES, History, is_plain, read_history
+from .folder import MAX_FILES, Folder, is_plain
+from .history import History, read_history
 from .origin import Origin, copies, follow, lines, triples
 from .reading import mapping, part
 from .syntax import parsed
 
-MAX_FILES = 20_000
 MADE_BY_RUNS = ("data/raw/", "data/processed/", "models/", "changes/", "predictions/", "mlruns/")
 # Folders with what programs wrote.
 IGNORED = re.compile(
@@ -29,10 +29,9 @@ IGNORED = re.compile(
 
 
 @dataclass(frozen=True)
-class Project:
+class Project(Folder):
     """A folder with a project, and what the template generated if that is known."""
 
-    root: Path
     origin: Origin | None = None
 
     @cached_property
@@ -43,8 +42,8 @@ class Project:
         are too many files.
         """
         found: list[str] = []
-        for folder, folders, names in os.walk(self.root):
-            place = Path(folder).relative_to(self.root).as_posix()
+        for folder, folders, names in os.walk(self.place):
+            place = Path(folder).relative_to(self.place).as_posix()
             here = "" if place == "." else f"{place}/"
             folders[:] = [name for name in folders if not IGNORED.search(here + name)]
             folders[:] = [name for name in folders if f"{here}{name}/" not in MADE_BY_RUNS]
@@ -53,39 +52,15 @@ class Project:
                 raise OSError(f"{self.root}: more than {MAX_FILES:,} files")
         return sorted({*found} - (self.history.ignored if self.history else set()))
 
-    def has(self, name: str) -> bool:
-        """Tell whether the project has such a file, not a link."""
-        return self.inside(name) and (self.root / name).is_file()
-
-    def inside(self, name: str) -> bool:
-        """Tell whether a name stays inside the project, links included."""
-        try:
-            path = self.root / name
-            return path.resolve().is_relative_to(self._place) and not path.is_symlink()
-        except (OSError, ValueError, RuntimeError):  # an impossible name; a loop of links
-            return False
-
-    @cached_property
-    def _place(self) -> Path:
-        return self.root.resolve()
-
-    def content(self, name: str) -> bytes | None:
-        """Return a file's bytes, or None if it is missing or too large."""
-        try:
-            if not self.has(name) or (self.root / name).stat().st_size > MAX_BYTES:
-                return None
-            return (self.root / name).read_bytes()
-        except OSError:
-            return None
-
-    def text(self, name: str) -> str:
-        """Return a file's text, empty if it is missing or too large."""
-        text = (self.content(name) or b"").decode("utf-8", "replace")
-        return text.replace("\r\n", "\n").replace("\r", "\n")
-
     def data(self, name: str) -> dict[str, Any]:
         """Return the mapping in a JSON, YAML or TOML file, or an empty one."""
-        return mapping(self.text(name), name)
+        if name not in self._mappings:
+            self._mappings[name] = mapping(self.text(name), name)
+        return self._mappings[name]
+
+    @cached_property
+    def _mappings(self) -> dict[str, dict[str, Any]]:
+        return {}
 
     @cached_property
     def python(self) -> dict[str, ast.Module | None]:
@@ -143,7 +118,8 @@ class Project:
     @cached_property
     def history(self) -> History | None:
         """What git has, or None without git or a repository."""
-        return read_history(self.root) if self.inside(".git") else None
+        objects = self.path(".git/objects")
+        return read_history(self.place, objects, self.text) if objects else None
 
     @cached_property
     def _generated(self) -> dict[str, Counter[str]]:

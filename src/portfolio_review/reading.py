@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+MAX_YAML = 500_000  # characters, which take four seconds to parse
 MAX_ALIASES = 12  # per file; nested, they make at most 81 copies
 
 
@@ -29,6 +30,8 @@ def mapping(text: str, name: str) -> dict[str, Any]:
             content = json.loads(text)
         elif name.endswith(".toml"):
             content = tomllib.loads(text)
+        elif len(text) > MAX_YAML:
+            return {}
         else:
             content = yaml.load(text, _PlainLoader)  # a SafeLoader
         # YAML has keys that are not text, and numbers that Python declines to write.

@@ -20,6 +20,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from .project import Project
+
 SECONDS = 3 * 3600  # per step
 SETUP = "kit/portfolio_kit/deploy/setup_environment.py"
 
@@ -82,11 +84,12 @@ def copied(root: Path, files: tuple[str, ...], package: str) -> tuple[Copy, str 
     # Kept until the process ends: several criteria use it.
     folder = tempfile.TemporaryDirectory(prefix="review-", ignore_cleanup_errors=True)
     _kept.append(folder)
-    copy = Copy(Path(folder.name) / root.name, package)
+    copy, project = Copy(Path(folder.name) / root.name, package), Project(root)
     for name in files:
         if name != "dvc.lock" and not name.startswith("reports/"):
             (copy.root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(root / name, copy.root / name)
+            if path := project.file(name):
+                shutil.copyfile(path, copy.root / name)
     copy.run("git", "init", "--quiet")  # DVC wants a repository
     return copy, copy.run(sys.executable, SETUP).fault
 

@@ -32,7 +32,9 @@ def model(monkeypatch):
     """The stub; clear `model.may_load` before the application starts to keep it waiting."""
     manifest = SimpleNamespace(data_sha256="d" * 64, labels=[])
     facts = {"classes": 2}
-    model = SimpleNamespace(version=VERSION, manifest=manifest, max_cost=256, facts=facts)
+    model = SimpleNamespace(
+        version=VERSION, manifest=manifest, max_cost=256, facts=facts, close=list
+    )
     model.may_load = threading.Event()
     model.may_load.set()
 

@@ -1,6 +1,10 @@
 """Files between stages: whole or missing, and rejected once altered."""
 
 import hashlib
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -133,6 +137,90 @@ def test_a_file_is_in_place_only_once_it_is_whole(manifest):
 
     artifacts.write_atomic(FOLDER / "model.bin", write)
     assert (FOLDER / "model.bin").read_bytes() == b"new weights"
+
+
+# Writes one file again and again, slowly, with nothing but its own letter.
+WRITER = """
+import sys, time
+from pathlib import Path
+from portfolio_kit import artifacts
+letter = sys.argv[1]
+
+def write(path):
+    with path.open("w") as file:
+        for _ in range(20):
+            file.write(letter * 1_000)
+            file.flush()
+            time.sleep(0.001)
+
+for _ in range(20):
+    artifacts.write_atomic(Path("deep/er/same.txt"), write)
+    content = Path("deep/er/same.txt").read_text()
+    assert len(content) == 20_000 and len(set(content)) == 1, sorted(set(content))
+"""
+
+
+def test_processes_that_write_one_file_at_the_same_time_do_not_mix_it():
+    """Nor does one remove what another is writing."""
+    processes = [subprocess.Popen([sys.executable, "-c", WRITER, letter]) for letter in "ab"]
+    assert [process.wait(60) for process in processes] == [0, 0]
+    [left] = Path("deep/er").iterdir()
+    assert set(left.read_text()) in ({"a"}, {"b"})
+
+
+def test_what_a_killed_process_left_is_removed_a_day_later():
+    yesterday = time.time() - 90_000
+    old, older, young, other = (
+        Path(name)
+        for name in (
+            ".a[1].json.0123abcd.partial",
+            ".a[1].json.partial",  # as version 0.1 named it
+            ".a[1].json.4567abcd.partial",
+            ".b.json.0123abcd.partial",
+        )
+    )
+    for path in (old, older, young, other):
+        path.touch()
+    for path in (old, older, other):
+        os.utime(path, (yesterday, yesterday))
+    artifacts.write_json(Path("a[1].json"), {})
+    assert [path.exists() for path in (old, older, young, other)] == [False, False, True, True]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_a_file_has_the_permissions_of_any_new_file():
+    Path("plain").touch()
+    artifacts.write_text(Path("written"), "text")
+    assert Path("written").stat().st_mode == Path("plain").stat().st_mode
+
+
+def test_one_process_at_a_time_works_under_a_name():
+    program = "from portfolio_kit import artifacts\nwith artifacts.alone({!r}): print('works')"
+
+    def other(name):
+        done = subprocess.run(
+            [sys.executable, "-c", program.format(name)], capture_output=True, encoding="utf-8"
+        )
+        return done.stdout or done.stderr.splitlines()[-1]
+
+    with artifacts.alone("train"):
+        assert "`train` runs in this folder already" in other("train")
+        assert other("data") == "works\n"
+    assert other("train") == "works\n"
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import time; from portfolio_kit import artifacts\n"
+            "with artifacts.alone('train'): print('x', flush=True); time.sleep(60)",
+        ],
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout.readline() == b"x\n"
+    assert "`train` runs in this folder already" in other("train")
+    holder.kill()
+    holder.wait()
+    assert other("train") == "works\n"
 
 
 def test_folders_are_created_as_needed():

@@ -9,6 +9,7 @@ from live import PATH, ready_client
 from tiny import example
 from tiny.project import PROJECT
 
+from portfolio_kit import artifacts
 from portfolio_kit.cli import COMMANDS, main
 
 
@@ -60,6 +61,13 @@ def test_a_project_that_does_not_say_how_adopts_nothing(rejection):
     [line] = rejection("adopt", "notes.csv")
     assert "params.py: Params.adopting does not say how this project adopts data" in line
     assert Path("params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("verb", ["data", "train"])
+def test_a_stage_that_is_running_is_not_started_again(verb, rejection):
+    with artifacts.alone(verb):
+        line = f"error: `{verb}` runs in this folder already; wait until it ends"
+        assert rejection(verb) == [line]
 
 
 def fail_with(error):

@@ -16,7 +16,13 @@ from portfolio_kit import config
 
 OVERLAY = Path(portfolio_kit.__file__).parents[2] / "overlays/project_type/document-similarity"
 DATA = OVERLAY / "tests/data"
-SEARCH = {"retrieval": None, "exact": False, "changes": "changes/documents.sqlite"}
+SEARCH = {
+    "retrieval": None,
+    "exact": False,
+    "changes": "changes/documents.sqlite",
+    "max_changes": 10_000,
+    "max_changes_megabytes": 50,
+}
 
 
 def records(name):

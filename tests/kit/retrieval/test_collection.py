@@ -1,6 +1,9 @@
 """Stored documents and changes since then, searched as if they were one."""
 
 import itertools
+import sqlite3
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,7 +17,7 @@ from retrieval.toy import embed
 from portfolio_kit.errors import UserError
 from portfolio_kit.retrieval.collection import Collection
 from portfolio_kit.retrieval.documents import Document
-from portfolio_kit.retrieval.journal import Journal
+from portfolio_kit.retrieval.journal import FullError, Journal
 from portfolio_kit.retrieval.settings import MODES
 
 STORED = Path("models")
@@ -229,7 +232,7 @@ def test_two_collections_of_one_journal_see_each_others_changes(build):
 
 def test_without_a_journal_documents_do_not_change(build):
     collection = build(some(5), changes=None)
-    assert not collection.is_writable
+    assert collection.read_only == "serve.changes is null here: documents do not change."
     assert len(answers(collection, "tap", 9)) == 5
     assert not Path("changes").exists()
 
@@ -384,3 +387,156 @@ def test_concurrent_writes_and_searches_lose_nothing(build):
         everything = {f"last-{n}" for n in range(4)} | {f"s{n}" for n in range(40, 50)} | expected
         assert set(answers(one, "tap", 500)) == everything
         assert [one.get(f"last-{n}").text for n in range(4)] == [f"step{n}x24" for n in range(4)]
+
+
+def test_at_its_limit_nothing_is_added_until_something_is_deleted(build):
+    """Deletions of stored documents take room; those of added ones are dropped to make it."""
+    collection = build(some(5), max_changes=3)
+    put(collection, Document("a", "", "lantern"), Document("s0", "", "candle"))
+    collection.delete("s1")
+    for one in (Document("b", "", "umbrella"), Document("s2", "", "umbrella")):
+        with pytest.raises(FullError, match=r"^serve\.max_changes is 3: no room for this change; "):
+            put(collection, one)
+    with pytest.raises(FullError):
+        collection.delete("s2")  # it is stored, so this is one more change
+    assert answers(collection, "umbrella", 9, "bm25") == []
+    assert collection.get("s2") == some(5)[2]
+    put(collection, Document("a", "", "wren"))  # in place of what is there
+    collection.delete("a")
+    put(collection, Document("b", "", "umbrella"))
+    again = collection.reopen()
+    for one in (collection, again):
+        assert answers(one, "umbrella", 1, "bm25") == ["b"]
+        assert one.get("a") is None
+        assert one.get("s1") is None  # its deletion was not dropped
+        assert one.get("s0").text == "candle"
+    assert len(Journal(Path(CHANGES)).since(0)) == 3
+
+
+def test_who_missed_a_deletion_that_was_dropped_still_learns_of_it(build):
+    first = build(some(5), max_changes=2)
+    other = first.reopen()
+    put(first, Document("a", "", "lantern"), Document("s3", "", "candle"))
+    assert other.get("a")
+    first.delete("a")
+    put(first, Document("b", "", "umbrella"))
+    first.delete("b")
+    put(first, Document("c", "", "wren"))
+    assert [change.id for change in Journal(Path(CHANGES)).since(0)] == ["s3", "c"]
+    assert other.get("a") is None
+    assert answers(other, "lantern", 9, "bm25") == []
+    assert other.get("c").text == "wren"
+    assert other.get("s3").text == "candle"
+
+
+def test_with_a_lower_limit_what_is_there_stays_and_may_shrink(build, write_params):
+    collection = build(some(5))
+    put(collection, *(Document(f"n{number}", "", "lantern") for number in range(4)))
+    lower = build(some(5), max_changes=2)
+    assert lower.get("n3")
+    for number in range(4):
+        assert lower.delete(f"n{number}")
+    put(lower, Document("new", "", "wren"))
+    put(lower, Document("new", "", "wren again"), Document("second", "", "wren"))
+    with pytest.raises(FullError):
+        put(lower, Document("third", "", "wren"))
+
+
+def test_bytes_are_bounded_and_freed(build):
+    collection = build(some(5), max_changes_megabytes=1)
+    large = Document("large", "", "é" * 300_000)  # 600,000 bytes of UTF-8
+    put(collection, large)
+    with pytest.raises(FullError, match=r"^serve\.max_changes_megabytes is 1: no room"):
+        put(collection, Document("small", "", "lantern"), large._replace(id="other"))
+    assert collection.get("small") is None
+    put(collection, large)  # it replaces itself
+    collection.delete("large")
+    put(collection, Document("small", "", "lantern"), large._replace(id="other"))
+
+
+def test_limits_hold_for_concurrent_writers_and_each_call_is_all_or_nothing(build):
+    collection = build(some(5), max_changes=30)
+    others = [collection, collection.reopen(), collection.reopen()]
+
+    def write(writer):
+        done = []
+        for step in range(8):
+            pair = [Document(f"w{writer}-{step}{half}", "", "lantern") for half in "ab"]
+            try:
+                put(others[writer % 3], *pair)
+            except FullError:
+                continue
+            done += [one.id for one in pair]
+        return done
+
+    with ThreadPoolExecutor(6) as threads:
+        done = list(itertools.chain.from_iterable(threads.map(write, range(6))))
+    assert len(done) == 30
+    for one in others:
+        assert sorted(answers(one, "lantern", 99, "bm25")) == sorted(done)
+
+
+def test_limits_hold_for_several_processes(build):
+    build(some(5)).close()
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from portfolio_kit.retrieval.documents import Document\n"
+        "from portfolio_kit.retrieval.journal import Change, FullError, Journal, Room\n"
+        "import numpy as np\n"
+        f"journal, done = Journal(Path({CHANGES!r}), Room(20, 1), lambda one: False), 0\n"
+        "for step in range(15):\n"
+        "    names = [f'{sys.argv[1]}-{step}{half}' for half in 'ab']\n"
+        "    found = [Document(name, '', 'text') for name in names]\n"
+        "    try:\n"
+        "        journal.write([Change(one.id, one, 'm', np.ones(4)) for one in found])\n"
+        "        done += 2\n"
+        "    except FullError:\n"
+        "        pass\n"
+        "print(done)\n"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program, name], stdout=subprocess.PIPE)
+        for name in ("a", "b", "c")
+    ]
+    done = [int(process.communicate()[0]) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    ids = {change.id for change in Journal(Path(CHANGES)).since(0)}
+    assert sum(done) == len(ids) == 20
+    assert {one[:-1] + "b" for one in ids} == {one[:-1] + "b" for one in ids if one[-1] == "a"}
+
+
+def test_a_new_model_starts_from_memory_where_the_journal_cannot_be_written(
+    build, monkeypatch, caplog
+):
+    stored = some(5)
+    old = build(stored)
+    put(old, Document("new", "", "lantern"))
+    old.delete("s1")
+    old.close()
+
+    def fail(*arguments):
+        raise UserError("serve.changes: it cannot be used: database or disk is full")
+
+    monkeypatch.setattr(Journal, "write_vectors", fail)
+    new = build(stored, model="m2")
+    assert "the new vectors of 1 documents stay in memory" in caplog.text
+    assert new.search(*query("lantern", "m2"), 1, "dense")[0].score == pytest.approx(1, abs=1e-3)
+    assert new.get("s1") is None
+    [kept] = [one for one in Journal(Path(CHANGES)).since(0) if one.document]
+    assert kept.model == "m1 32 8"
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_vectors_of_the_wrong_length_are_named(count, build):
+    collection = build(some(3))
+    put(collection, Document("fine", "", "lantern"), Document("short", "", "lantern"))
+    collection.close()
+    with sqlite3.connect(CHANGES) as other:
+        other.execute("UPDATE changes SET vectors = ? WHERE id = 'short'", (bytes(2 * count),))
+    with pytest.raises(UserError) as caught:
+        build(some(3))
+    assert str(caught.value) == (
+        f"serve.changes: {CHANGES}: document 'short' (number 2 in the table changes) is damaged: "
+        "its vectors are not of 12 numbers each; restore a backup, or delete this row"
+    )
+    assert build(some(3), model="m2").get("short")  # whose vectors are computed again

@@ -1,6 +1,7 @@
 """The routes that add, show and delete documents: what they accept, answer and reject."""
 
 import json
+import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from retrieval import toy
 
 from portfolio_kit.errors import UserError
 from portfolio_kit.retrieval.documents import Document
+from portfolio_kit.retrieval.journal import Journal
 from portfolio_kit.serving.app import create_app
 
 JSON = {"Content-Type": "application/json"}
@@ -346,6 +348,61 @@ def unavailable(answer, reason, caplog):
 def whole_log(caplog):
     """Log lines of requests are kept."""
     caplog.set_level("INFO")
+
+
+def test_beyond_a_limit_a_change_is_a_507_and_nothing_is_changed(serve):
+    client = serve(max_changes=2)
+    put(client, KITE)
+    answer = post(client, {"id": "d3", "text": "An igloo."}, {"id": "other", "text": "An igloo."})
+    reason = "serve.max_changes is 2: no room for this change; "
+    assert answer.status_code == 507
+    assert answer.json()["detail"].startswith(reason)
+    assert found(client, "igloo") == []
+    put(client, {**KITE, "text": "A kite needs a breeze."})
+    assert client.delete("/documents/d7").status_code == 200
+    answer = client.delete("/documents/d8")
+    assert (answer.status_code, answer.json()["detail"][: len(reason)]) == (507, reason)
+    assert is_there(client, "d8")
+    assert client.delete("/documents/kite").status_code == 200
+    assert client.delete("/documents/d8").status_code == 200
+    assert [is_there(client, one) for one in ("kite", "d7", "d8")] == [False, False, False]
+
+
+def test_bytes_have_a_limit_as_well(serve):
+    client = serve(max_changes_megabytes=1)
+    documents = [{"id": f"{n}", "text": "breeze " * 7_000} for n in range(25)]
+    put(client, *documents[:15])
+    answer = post(client, *documents[15:])
+    assert answer.status_code == 507
+    assert "serve.max_changes_megabytes is 1: no room" in answer.json()["detail"]
+    assert len(found(client, "breeze")) == 15
+    assert client.delete("/documents/0").status_code == 200
+    put(client, documents[24])
+
+
+def test_the_api_s_description_names_each_answer_of_a_change(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    for operation in (paths["/documents"]["post"], paths["/documents/{id}"]["delete"]):
+        assert {"403", "422", "503", "507"} <= operation["responses"].keys()
+
+
+def test_where_changes_cannot_be_written_reading_works(serve, monkeypatch):
+    before = serve()
+    put(before, KITE)
+    before.app.state.predictor.close()
+    monkeypatch.setattr(Journal, "_open", read_only)
+    client = serve()
+    assert found(client, "kite") == ["kite"]
+    for answer in (post(client, {**KITE, "id": "b"}), client.delete("/documents/kite")):
+        assert answer.status_code == 403
+        assert answer.json() == {"detail": "serve.changes cannot be written here."}
+    assert is_there(client, "kite")
+
+
+def read_only(journal):
+    """Open a journal as SQLite does on a disk that cannot be written."""
+    database = sqlite3.connect("file:changes/documents.sqlite?mode=ro", uri=True)
+    database.execute("CREATE TABLE more (x)")
 
 
 def test_a_full_disk_is_a_503_and_changes_nothing(client, caplog):

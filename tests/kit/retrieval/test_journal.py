@@ -1,8 +1,11 @@
 """The journal of changes: written changes survive, and every process sees them."""
 
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -192,7 +195,9 @@ def test_another_kind_of_database_is_rejected():
         other.execute("CREATE TABLE changes (id, amount)")
     with pytest.raises(UserError) as caught:
         Journal(PATH).since(0)
-    assert str(caught.value).startswith(f"serve.changes: {PATH} cannot be used: no such column")
+    assert str(caught.value) == (
+        f"serve.changes: {PATH} is a database of something else; name another file"
+    )
 
 
 def test_a_path_where_no_file_can_be_is_rejected():
@@ -212,3 +217,152 @@ def test_a_page_damaged_later_is_reported(journal):
     PATH.write_bytes(content)
     with pytest.raises(UserError, match=r"^serve\.changes: .* cannot be used: database disk image"):
         Journal(PATH).since(0)
+
+
+def test_a_journal_of_schema_0_is_migrated_with_what_it_holds():
+    """As version 0.1 wrote it: without a number of its schema, and without sizes."""
+    PATH.parent.mkdir()
+    with sqlite3.connect(PATH) as old:
+        old.execute(journals.TABLE)
+        values = ("a\x00b", "Title", "水", '{"year": 1999}', "m1", VECTORS.astype("<f2").tobytes())
+        old.execute(f"INSERT INTO changes ({journals.COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", values)
+        old.execute("INSERT INTO changes (id) VALUES ('gone')")
+    old.close()
+    for _ in range(2):
+        one = Journal(PATH)
+        first, second = one.since(0)
+        assert first.document == Document("a\x00b", "Title", "水", {"year": 1999})
+        assert second == ("gone", None, "", second.vectors, 2)
+        # 3 bytes of id, 5 of title, 3 of text, 14 of metadata, 8 of vectors; and 4 of "gone"
+        assert one._size(one._reader) == (2, 3 + 5 + 3 + 14 + 8 + 4)
+        one.close()
+    assert sqlite3.connect(PATH).execute("PRAGMA user_version").fetchall() == [(1,)]
+
+
+def test_a_journal_of_a_newer_schema_is_rejected_and_kept():
+    Journal(PATH).close()
+    with sqlite3.connect(PATH) as newer:
+        newer.execute("PRAGMA user_version=7")
+    newer.close()
+    content = PATH.read_bytes()
+    with pytest.raises(UserError) as caught:
+        Journal(PATH)
+    assert str(caught.value) == (
+        f"serve.changes: {PATH} has schema 7, and this code knows 1: a newer version wrote it; "
+        "run that one, or name another file"
+    )
+    assert PATH.read_bytes() == content
+
+
+def test_another_program_s_database_is_not_written_to():
+    PATH.parent.mkdir()
+    with sqlite3.connect(PATH) as other:
+        other.execute("CREATE TABLE runs (id)")
+    other.close()
+    content = PATH.read_bytes()
+    with pytest.raises(UserError, match=r"is a database of something else; name another file$"):
+        Journal(PATH)
+    assert content == PATH.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("metadata", "{oops", "its metadata is not a JSON object"),
+        ("metadata", "[1]", "its metadata is not a JSON object"),
+        ("metadata", "[" * 100_000, "its metadata is not a JSON object"),
+        ("metadata", None, "its metadata is NoneType, not text"),
+        ("title", b"raw", "its title is bytes, not text"),
+        ("text", b"raw", "its text is bytes, not text"),
+        ("model", None, "its model is NoneType, not text"),
+        ("vectors", b"odd", "its vectors are not 16-bit numbers"),
+        ("vectors", "text", "its vectors are not 16-bit numbers"),
+        ("vectors", None, "its vectors are not 16-bit numbers"),
+    ],
+)
+def test_a_damaged_row_is_named(column, value, reason, journal):
+    journal.write([change("fine"), change("bad")])
+    journal._writer.execute(f"UPDATE changes SET {column} = ? WHERE id = 'bad'", (value,))
+    with pytest.raises(UserError) as caught:
+        journal.since(0)
+    assert str(caught.value) == (
+        f"serve.changes: {PATH}: document 'bad' (number 2 in the table changes) is damaged: "
+        f"{reason}; restore a backup, or delete this row"
+    )
+
+
+def test_text_that_is_not_utf_8_is_named(journal):
+    journal.write([change("bad")])
+    journal._writer.execute("UPDATE changes SET text = CAST(x'61ff' AS TEXT)")
+    with pytest.raises(UserError, match=r"document 'bad' .* is damaged: its text is not UTF-8; "):
+        journal.since(0)
+
+
+def test_once_closed_it_is_one_file_and_nothing_more_is_written(journal):
+    journal.write([change("a")])
+    journal.close()
+    assert [path.name for path in PATH.parent.iterdir()] == [PATH.name]
+    with pytest.raises(UserError, match=r"cannot be used: Cannot operate on a closed database"):
+        journal.write([change("b")])
+    assert texts(Journal(PATH)) == {"a": "text"}
+
+
+# Opens the journal as a user who may only read, since the tests may run as root.
+READER = """
+import logging, os, sys
+from pathlib import Path
+from portfolio_kit.errors import UserError
+from portfolio_kit.retrieval.journal import Change, Journal
+logging.basicConfig(format="%(message)s")
+os.chdir(sys.argv[1])
+if os.getuid() == 0:
+    os.setuid(65534)
+try:
+    journal = Journal(Path("changes/documents.sqlite"))
+    print(journal.is_read_only, [one.id for one in journal.since(0)], journal.dropped())
+    journal.write([Change("b")])
+except UserError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def read_as_another():
+    """Open the journal where nothing can be written; return what is printed, and the log."""
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own is for one user
+
+        def read_as_another(*names):
+            os.chmod(folder, 0o755)
+            place = Path(folder) / PATH
+            place.parent.mkdir()
+            for name in names:
+                shutil.copyfile(PATH.with_name(name), place.with_name(name))
+                place.with_name(name).chmod(0o444)
+            place.parent.chmod(0o555)
+            command = [sys.executable, "-c", READER, folder]
+            done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+            place.parent.chmod(0o755)
+            return done.stdout.splitlines(), done.stderr
+
+        yield read_as_another
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+@pytest.mark.parametrize("schema", [0, 1])
+def test_where_nothing_can_be_written_it_is_read(schema, journal, read_as_another):
+    journal.write([change("a")])
+    if not schema:
+        for statement in ("DROP TABLE dropped", "DROP INDEX sizes", "PRAGMA user_version=0"):
+            journal._writer.execute(statement)
+    journal.close()
+    (seen, error), log = read_as_another(PATH.name)
+    assert seen == "True ['a'] 0"
+    assert error.startswith(f"serve.changes: {PATH} cannot be used: attempt to write a readonly")
+    assert log == f"serve.changes: {PATH} is read-only: documents cannot change here\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_what_a_killed_process_left_is_not_ignored_there(journal, read_as_another):
+    journal.write([change("a")])
+    [error], _ = read_as_another(PATH.name, f"{PATH.name}-wal")
+    assert error.startswith(f"serve.changes: {PATH}-wal holds changes by a process that was killed")

@@ -122,6 +122,9 @@ class Predictor:
     def load(cls, folder: Path, options: settings.Serving) -> Self:
         return cls(folder, options)
 
+    def close(self) -> None:
+        self.collection.close()
+
     def split(self, found: Sequence[Document]) -> list[list[Ids]]:
         return split(found)
 

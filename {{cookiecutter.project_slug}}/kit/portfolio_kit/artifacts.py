@@ -1,10 +1,15 @@
 """Files that later stages trust: written whole, listed with their hashes, checked when read."""
 
+import glob
 import hashlib
 import json
 import os
+import secrets
 import shutil
-from collections.abc import Callable, Iterable
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +27,7 @@ REPORTS = Path("reports")
 METRICS = REPORTS / "metrics.json"
 
 MANIFEST = "manifest.json"
+STALE_SECONDS = 86_400  # without a byte written: its process is gone
 # What Windows and macOS add to folders; other hidden names begin with a point.
 ADDED = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r")
 R = TypeVar("R", bound=Listed)
@@ -49,14 +55,42 @@ def sha256(path: Path) -> str:
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file next to `path`, then put it in place in one step."""
+    """Let `write` fill a temporary file next to `path`, then put it in place in one step.
+
+    Processes that write one file at the same time have a temporary file each; the last one wins.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial_file = path.with_name(f".{path.name}.partial")
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*partial"):  # by a killed process
+        with suppress(OSError):  # another process was faster
+            if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                left.unlink()
+    partial_file = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         write(partial_file)
         os.replace(partial_file, path)
     finally:
         partial_file.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Let one process at a time work in this folder under a name; raises `UserError` in another.
+
+    SQLite's lock, which ends with the process, however that ends.
+    """
+    path = Path(".cache") / f"{name}.lock"
+    path.parent.mkdir(exist_ok=True)
+    try:
+        lock = sqlite3.connect(path, timeout=0, isolation_level=None)
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname.startswith("SQLITE_BUSY"):
+            reason = f"`{name}` runs in this folder already; wait until it ends"
+        else:
+            reason = f"{path}: cannot be used: {error}"
+        raise UserError(reason) from None
+    with closing(lock):
+        yield
 
 
 def write_text(path: Path, text: str) -> None:

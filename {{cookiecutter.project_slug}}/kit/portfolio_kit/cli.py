@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,18 +89,25 @@ def bench(call: Call) -> None:
     bench(call.project, call.params, call.overrides)
 
 
+def data(call: Call) -> None:
+    from .artifacts import alone
+
+    with alone("data"):
+        call.project.data(call.params)
+
+
+def train(call: Call) -> None:
+    from .artifacts import alone
+
+    # Of several processes of one training, the others only compute.
+    with alone("train") if os.environ.get("RANK", "0") == "0" else nullcontext():
+        call.project.train(call.params)
+
+
 COMMANDS = (
     Command("adopt", "take other data: show what it holds, and set it in params.yaml", take),
-    Command(
-        "data",
-        "fetch, verify, validate and split the data",
-        lambda call: call.project.data(call.params),
-    ),
-    Command(
-        "train",
-        "fit the model and export it to models/",
-        lambda call: call.project.train(call.params),
-    ),
+    Command("data", "fetch, verify, validate and split the data", data),
+    Command("train", "fit the model and export it to models/", train),
     Command(
         "evaluate",
         "score the exported model on the held-out test set",

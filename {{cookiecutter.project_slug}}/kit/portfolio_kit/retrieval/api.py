@@ -19,6 +19,7 @@ from ..serving.dependencies import REJECTIONS, Queue, Rejection, Responses, load
 from ..serving.prometheus import metric
 from . import documents
 from .collection import Collection
+from .journal import FullError
 from .passages import Ids
 
 WRITTEN = metric(Counter, "documents_written", "Documents added, replaced or deleted", ["how"])
@@ -28,6 +29,7 @@ UNKNOWN: Responses = {404: {"model": Rejection, "description": "No document has 
 READ_ONLY: Responses = {
     403: {"model": Rejection, "description": "Documents cannot be changed here, or with this key"}
 }
+FULL: Responses = {507: {"model": Rejection, "description": "No room for more changes"}}
 
 
 class Searchable(Protocol):
@@ -81,7 +83,7 @@ router = APIRouter(tags=["documents"])
 WRITES = [Depends(writing)]
 
 
-@router.post("/documents", responses={**READ_ONLY, **REJECTIONS}, dependencies=WRITES)
+@router.post("/documents", responses={**READ_ONLY, **FULL, **REJECTIONS}, dependencies=WRITES)
 async def put_documents(body: DocumentsRequest, model: Model, queue: Queue) -> Written:
     """Add documents, or replace those with the same ids: all of them, or none."""
     _check_writable(model)
@@ -108,7 +110,9 @@ async def get_document(id: PathId, model: Model) -> Document:
 
 
 @router.delete(
-    "/documents/{id:path}", responses={**UNKNOWN, **READ_ONLY, **REJECTIONS}, dependencies=WRITES
+    "/documents/{id:path}",
+    responses={**UNKNOWN, **READ_ONLY, **FULL, **REJECTIONS},
+    dependencies=WRITES,
 )
 async def delete_document(id: PathId, model: Model) -> Written:
     """Delete a document."""
@@ -128,9 +132,11 @@ def unknown(document_id: str | None) -> HTTPException:
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Answer 503 if a disk is full, or an index elsewhere does not answer; the log says why."""
+    """Answer 503 if a disk is full or an index elsewhere is silent, and log why; 507 at a limit."""
     try:
         yield
+    except FullError as error:
+        raise HTTPException(507, str(error)) from None
     except UserError as error:
         detail = "The documents cannot be reached right now; try again later."
         raise HTTPException(503, detail, headers={"Retry-After": RETRY_SECONDS}) from error
@@ -149,5 +155,5 @@ async def _embed(
 
 
 def _check_writable(model: Searchable) -> None:
-    if not model.collection.is_writable:
-        raise HTTPException(403, "serve.changes is null here: documents do not change.")
+    if reason := model.collection.read_only:
+        raise HTTPException(403, reason)

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,11 +77,12 @@ def _fetch_each(source: str, cache: Path) -> Path:
     except Exception as error:  # each protocol has its own exceptions
         raise UserError(f"{FIELD}: {source} could not be reached: {sources.why(error)}") from error
     folder = cache / f"fetched-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
-    shutil.rmtree(folder, ignore_errors=True)  # the source may have fewer files today
     for name in there:
         fetched = sources.fetch(f"{url}/{name}", None, cache, FIELD)
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(fetched, folder / name)
+        artifacts.write_atomic(folder / name, partial(shutil.copyfile, fetched))
+    gone = {f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()} - {*there}
+    for name in filter(is_part, gone):  # the source has fewer files today
+        (folder / name).unlink(missing_ok=True)
     return folder
 
 
@@ -94,17 +96,21 @@ def _unpack(archive: Path, folder: Path) -> None:
             root = found[0].removesuffix(CORPUS)
             room = SMALL + MAX_RATIO * archive.stat().st_size
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
+            with tempfile.TemporaryDirectory(dir=folder.parent) as workshop:
                 inside = {name.removeprefix(root) for name in names if name.startswith(root)}
                 for name in filter(is_part, inside):
-                    target = Path(partial) / "whole" / name
+                    target = Path(workshop) / "whole" / name
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with open_member(root + name) as stream, target.open("wb") as file:
                         while part := stream.read(PART):
                             room -= file.write(part)
                             if room < 0:
                                 raise OSError(f"it holds more than {MAX_RATIO} times its size")
-                os.replace(Path(partial) / "whole", folder)
+                try:
+                    os.replace(Path(workshop) / "whole", folder)
+                except OSError:
+                    if not folder.exists():  # nor has another process unpacked the same archive
+                        raise
     # A RuntimeError is raised for a password, or for a compression that Python lacks.
     except (OSError, EOFError, RuntimeError, *DAMAGED) as error:
         reason = " ".join(str(error).split()) or type(error).__name__

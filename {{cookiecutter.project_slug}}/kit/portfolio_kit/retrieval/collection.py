@@ -5,6 +5,7 @@ that is added, replaced or deleted goes into the journal, on disk, and from ther
 document's text, vectors and words always come from one place, and from the same after a restart.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import UserError
 from .changes import Changes
 from .documents import Document, Documents
 from .index import open_index
-from .journal import Change, Journal
+from .journal import Change, Journal, Room
 from .ranking import NOTHING, Ranking, best, fuse
 from .records import Manifest
 from .settings import Mode, Serving
@@ -24,6 +26,7 @@ from .words import Words
 
 DOCUMENTS, WORDS = "documents.sqlite", "words"
 DEPTH = 100  # of each ranking that is fused
+log = logging.getLogger(__package__)
 
 
 class Hit(NamedTuple):
@@ -51,14 +54,25 @@ class Collection:
         self._changes = Changes(self.words)
         self._hidden: dict[str, int] = {}  # ids and rows of stored documents that have changed
         self._seen, self._newest = -1, 0  # the journal's version, and its newest change applied
-        self._journal = Journal(Path(settings.changes)) if settings.changes else None
+        self._journal: Journal | None = None
+        if settings.changes:
+            room = Room(settings.max_changes, settings.max_changes_megabytes)
+            self._journal = Journal(Path(settings.changes), room, self._is_stored)
         with self._lock:
             self._catch_up()
 
     @property
-    def is_writable(self) -> bool:
-        """Tell whether documents can be added and deleted."""
-        return self._journal is not None
+    def read_only(self) -> str | None:
+        """Return why documents cannot be added and deleted; None if they can."""
+        if self._journal is None:
+            return "serve.changes is null here: documents do not change."
+        return "serve.changes cannot be written here." if self._journal.is_read_only else None
+
+    def close(self) -> None:
+        """Close the file of changes."""
+        with self._lock:
+            if self._journal:
+                self._journal.close()
 
     def search(
         self, text: str, vector: np.ndarray | None, count: int, mode: Mode | None = None
@@ -120,7 +134,10 @@ class Collection:
         return None if row is None else self.documents.at(row)
 
     def put(self, documents: Sequence[Document], vectors: Sequence[np.ndarray]) -> None:
-        """Add or replace documents, given their passages' vectors; on disk when it returns."""
+        """Add or replace documents, given their passages' vectors; on disk when it returns.
+
+        Raises `FullError`, and changes nothing, if there is no room for all of them.
+        """
         assert self._journal
         changes = zip(documents, vectors, strict=True)
         self._journal.write([Change(one.id, one, self._model, values) for one, values in changes])
@@ -137,6 +154,9 @@ class Collection:
             self._catch_up()
         return True
 
+    def _is_stored(self, document_id: str) -> bool:
+        return self.documents.row_of(document_id) is not None
+
     def _stored_row(self, document_id: str) -> int | None:
         return None if document_id in self._hidden else self.documents.row_of(document_id)
 
@@ -149,13 +169,21 @@ class Collection:
         """Apply what this process or another has written since; the lock is held."""
         if self._journal is None or (version := self._journal.version()) == self._seen:
             return
-        for change in self._current(self._journal, self._journal.since(self._newest)):
+        changes = self._journal.since(self._newest)
+        if 0 < self._newest < self._journal.dropped():  # what was deleted is not known any more
+            self._changes, self._hidden, self._newest = Changes(self.words), {}, 0
+            changes = self._journal.since(0)
+        dimensions = self.vectors.passages.shape[1]
+        for change in self._current(self._journal, changes):
             if (row := self.documents.row_of(change.id)) is not None:
                 self._hidden[change.id] = row
             if change.document is None:
                 self._changes.remove(change.id)
             else:
-                vectors = change.vectors.reshape(-1, self.vectors.passages.shape[1])
+                if not change.vectors.size or change.vectors.size % dimensions:
+                    reason = f"its vectors are not of {dimensions} numbers each"
+                    raise self._journal.damaged(change.id, change.number, reason)
+                vectors = change.vectors.reshape(-1, dimensions)
                 self._changes.put(change.document, vectors.astype(np.float32))
             self._newest = change.number
         self._seen = version
@@ -171,7 +199,11 @@ class Collection:
             found = self._embed(list(documents.values()))
             for place, vectors in zip(documents, found, strict=True):
                 changes[place] = changes[place]._replace(model=self._model, vectors=vectors)
-            journal.write_vectors([changes[place] for place in documents])
+            try:
+                journal.write_vectors([changes[place] for place in documents])
+            except UserError as error:
+                kept = f"the new vectors of {len(documents):,} documents stay in memory"
+                log.warning("%s; %s, and the next start computes them again", error, kept)
         return changes
 
 

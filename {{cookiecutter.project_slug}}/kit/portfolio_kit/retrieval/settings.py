@@ -43,6 +43,8 @@ class Serving(Serve):
     retrieval: Mode | None
     exact: bool
     changes: Place | None
+    max_changes: Annotated[int, Field(ge=1, le=MOST)]
+    max_changes_megabytes: Annotated[int, Field(ge=1, le=MOST)]
 
 
 def _look(asked: Asked) -> Seen:

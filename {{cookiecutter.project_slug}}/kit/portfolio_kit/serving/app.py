@@ -66,6 +66,7 @@ def create_app(
         if app.state.queue:
             app.state.queue.close()
             app.state.log.close()
+            app.state.predictor.close()
 
     # FastAPI with the files of Swagger UI. It redirects nobody: it would to any host that is named.
     app = FastAPIOffline(

@@ -59,6 +59,9 @@ class OnnxModel(ABC, Generic[M]):
         """Answer once: a first answer takes longer."""
         self.predict(["warm up"])
 
+    def close(self) -> None:
+        """Release what it holds on disk, when the service stops."""
+
     @abstractmethod
     def prepare(self, inputs: list[Any]) -> list[Any]:
         """Return an item per input; `len` of an item is the cost of answering it."""

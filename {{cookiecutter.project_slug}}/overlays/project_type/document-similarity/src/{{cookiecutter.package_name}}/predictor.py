@@ -73,6 +73,10 @@ class Predictor(OnnxModel[Manifest]):
         """The documents, opened on first use: export embeds them before there is an index."""
         return Collection(self.folder, self.manifest, self._settings, self.embed_documents)
 
+    def close(self) -> None:
+        """Close the file of changes."""
+        self.collection.close()
+
     def warm_up(self) -> None:
         """Search once."""
         self.predict(["warm up"])
