@@ -139,8 +139,9 @@ def parameters(kind):
             section = first
             yield from ("", f"## {section}", "", row("key", "value", "bounds", ""))
             yield row("---", "---", "---", "---")
-        if not isinstance(value, dict):
-            yield row(f"`{key}`", f"`{shown(value)}`", bounds(part(schema, key), schema), comment)
+        found = part(schema, key)
+        if "properties" not in followed(found, schema):
+            yield row(f"`{key}`", f"`{shown(value)}`", bounds(found, schema), comment)
         elif comment:
             yield row(f"`{key}`", "", "", comment)
 

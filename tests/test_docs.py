@@ -13,7 +13,15 @@ SECTIONS = {
         *("What to improve", "Read and run", "Licence"),
     ],
     "docs/reference.md": [
-        *("The service", "Other data", "Monitoring", "Training runs", "Deployment", "Commands"),
+        *(
+            "The service",
+            "Other data",
+            "Monitoring",
+            "Training runs",
+            "Deployment",
+            "Dependencies",
+            "Commands",
+        ),
         "Folders",
     ],
 }

@@ -14,6 +14,7 @@ from pathlib import Path
 import docker
 import pytest
 from conftest import DEMOS, ask, free_port, is_ready, python
+from packaging.utils import canonicalize_name
 
 # Size above the base image, in megabytes.
 SIZES = {"text-classification": 350, "forecasting": 250, "document-similarity": 350}
@@ -37,6 +38,16 @@ asyncio.run(shutdown.stop_under_load(server, [body], b"", counts))
 print(json.dumps(counts))
 """
 
+# Where Python keeps what is installed, and what a package says of itself; Debian's own list.
+INSTALLED = """
+from email import message_from_bytes
+from pathlib import Path
+for folder in ("venv/lib", "usr/lib", "usr/local/lib"):
+    files = Path("/", folder).glob("python3*/**/*-info/*")
+    for file in (file for file in files if file.name in ("METADATA", "PKG-INFO")):
+        about = message_from_bytes(file.read_bytes())
+        print("pypi", about["Name"], about["Version"], str(file).split("/")[1])
+"""
 FIND = """
 import importlib.util, json, shutil
 modules = "torch transformers pandas scipy sklearn matplotlib dvc mlflow pytest".split()
@@ -152,6 +163,36 @@ def test_labels_user_and_entrypoint(engine, name, project):
 def test_it_contains_no_training_or_build_tools(engine, name):
     output = engine.containers.run(name, ["-c", FIND], entrypoint=["python"], remove=True)
     assert json.loads(output) == []
+
+
+@pytest.mark.slow
+def test_the_bill_of_materials_is_what_is_installed_and_all_of_it_is_locked(engine, name, project):
+    options = {"remove": True, "network_mode": "none"}
+    listed = engine.containers.run(name, ["-c", INSTALLED], entrypoint=["python"], **options)
+    found = [line.split() for line in listed.decode().splitlines()]
+    command = ["-W", "-f", "${db:Status-Status} ${Package} ${Version}\n"]
+    debian = engine.containers.run(name, command, entrypoint=["dpkg-query"], **options)
+    rows = [line.split() for line in debian.decode().splitlines()]
+    wanted = {(*one[:3],) for one in found}
+    wanted |= {("deb", *row[1:]) for row in rows if row[0] == "installed"}
+
+    bom = json.loads(project.read("build/sbom-image.json"))
+    assert bom["bomFormat"] == "CycloneDX"
+    about = bom["metadata"]["component"]
+    assert [about["name"], about["version"]] == name.rsplit(":", 1)
+    ours = {
+        (re.match(r"pkg:(\w+)/", one["purl"])[1], one["name"], one["version"])
+        for one in bom["components"]
+    }
+    assert {one for one in ours if one[0] != "generic"} == wanted
+    [interpreter] = [one for one in ours if one[0] == "generic"]
+    assert interpreter[1] == "python"
+
+    lock = project.read("requirements/serve.lock")
+    held = set(re.findall(r"^([\w.-]+)==([^\s\\]+).*\\\n    --hash=sha256:", lock, re.MULTILINE))
+    in_venv = {(canonicalize_name(one[1]), one[2]) for one in found if one[3] == "venv"}
+    assert {one[0] for one in in_venv - held} == {project.path.name}
+    assert len(in_venv) > 20
 
 
 @pytest.mark.slow

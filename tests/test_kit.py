@@ -80,7 +80,9 @@ PINS = re.findall(
 # Packages whose modules have another name, and modules that a pinned package brings along.
 PROVIDED_BY = {
     "Stemmer": "pystemmer",
+    "cyclonedx": "cyclonedx-python-lib",
     "mlflow": "mlflow-skinny",
+    "packageurl": "packageurl-python",
     "pydantic_core": "pydantic",
     "sklearn": "scikit-learn",
     "starlette": "fastapi",

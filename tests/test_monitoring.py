@@ -158,7 +158,7 @@ def test_compose_confines_its_services_and_starts_them_in_order(fresh):
         assert service.get("read_only") or name == "qdrant"
         assert {port["host_ip"] for port in service["ports"]} == {"127.0.0.1"}
         if name != "api":  # its image and health check come from the Dockerfile
-            assert re.search(r":v?\d+\.\d+\.\d+$", service["image"])
+            assert re.search(r":v?\d+\.\d+\.\d+@sha256:[0-9a-f]{64}$", service["image"])
             assert service["healthcheck"]["test"]
         bound = [mount for mount in service["volumes"] if mount["type"] == "bind"]
         assert all(mount["read_only"] for mount in bound)

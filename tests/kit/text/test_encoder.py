@@ -64,9 +64,35 @@ def test_a_pickle_is_never_loaded(rejected):
     assert "model.safetensors" in rejected()
 
 
-def test_weights_other_than_the_pinned_ones_are_rejected(tiny_backbone):
-    with pytest.raises(UserError, match=f"^model.backbone: .*not the pinned {'0' * 64}"):
-        load(tiny_backbone, sha256="0" * 64)
+@pytest.fixture
+def pins(tiny_backbone):
+    """The hash of each file of the good encoder."""
+    return {name: artifacts.sha256(tiny_backbone / name) for name in FILES}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_other_than_the_pinned_one_is_rejected(name, pins, tiny_backbone):
+    shutil.copytree(tiny_backbone, FOLDER)
+    load(FOLDER, pins)
+    text = (FOLDER / name).read_bytes()
+    (FOLDER / name).write_bytes(text.replace(b"a", b"b", 1))
+    with pytest.raises(UserError) as caught:
+        fetch_backbone(str(FOLDER), pins)
+    found = artifacts.sha256(FOLDER / name)
+    line = f"it has sha256 {found}, not the pinned {pins[name]}"
+    assert str(caught.value) == f"model.backbone: {FOLDER}/{name}: {line}"
+
+
+@pytest.mark.parametrize("change", [{"vocab.txt": "0" * 64}, {"tokenizer.json": None}], ids=str)
+def test_every_file_needs_its_hash(change, pins, tiny_backbone):
+    given = {name: pin for name, pin in {**pins, **change}.items() if pin}
+    with pytest.raises(UserError, match=r"^model.sha256: give the hash of each file: model\.saf"):
+        fetch_backbone(str(tiny_backbone), given)
+
+
+def test_the_hash_of_the_weights_alone_no_longer_counts(pins, tiny_backbone):
+    with pytest.raises(UserError, match=r"^model.sha256: give the hash of each file: model\.saf"):
+        fetch_backbone(str(tiny_backbone), pins["model.safetensors"])
 
 
 def test_an_encoder_of_another_architecture_is_rejected(rejected):
@@ -79,16 +105,18 @@ def test_an_encoder_of_another_architecture_is_rejected(rejected):
     assert rejected().startswith("model.backbone: ")
 
 
-def test_an_encoder_is_downloaded_once(tiny_backbone, server):
+def test_an_encoder_is_downloaded_once(tiny_backbone, pins, server):
     for path in tiny_backbone.iterdir():
         server.files[f"/encoder/{path.name}"] = path.read_bytes()
-    pin = artifacts.sha256(tiny_backbone / "model.safetensors")
-    folder, backbone = load(f"{server.url}/encoder", pin)
+    folder, backbone = load(f"{server.url}/encoder", pins)
     assert folder.is_relative_to(".cache")
     assert backbone.config.hidden_size == 32
     asked = len(server.requests)
-    assert load(f"{server.url}/encoder", pin)[0] == folder
+    assert load(f"{server.url}/encoder", pins)[0] == folder
     assert len(server.requests) == asked
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")  # it is fetched again
+    assert load(f"{server.url}/encoder", pins)[0] == folder
+    assert len(server.requests) > asked
 
 
 @pytest.fixture

@@ -11,12 +11,14 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+from cyclonedx.model.component import Component
+
 from . import sbom
 from .setup_environment import LOCKS, TRAIN, entries, requirements
 
 BOM = Path("build/sbom-locks.json")
 AUDIT = [sys.executable, "-m", "pip_audit", "--vulnerability-service=osv", "--strict"]
-# Without hashes and markers, torch would need one, too.
+# Without hashes: a file with some needs one of each package, and torch has none.
 LISTED = ["--no-deps", "--disable-pip", "--progress-spinner=off", "--format=json"]
 
 
@@ -31,16 +33,21 @@ def main(arguments: list[str]) -> None:
     named = (pin.partition(" ;")[0].split("==") for pin in pins)
     contents = [sbom.Package("pypi", name, version) for name, version in named]
     project = pyproject["project"]
-    sbom.write(BOM, project["name"], project["version"], contents)
-    found = look_up(pins, arguments)
-    print(*found, sep="\n", end="\n" if found else "")
+    sbom.write(BOM, Component(name=project["name"], version=project["version"]), contents)
+    count, found = look_up(pins, arguments)
+    for line in found:
+        print(line)
     if found:
-        sys.exit(f"error: {len(found)} known; pin a fixed version in pyproject.toml, `make lock`")
-    print(f"no known vulnerability in {len(pins)} packages, which {BOM} lists")
+        fix = 'run `make lock ARGS="--upgrade-package NAME"`, or change its pin in pyproject.toml'
+        sys.exit(f"error: {len(found)} of {count} packages have known vulnerabilities; {fix}")
+    print(f"no known vulnerability in {count} packages; {BOM} lists all locked ones")
 
 
-def look_up(pins: list[str], arguments: list[str]) -> list[str]:
-    """Return a line per known vulnerability of pinned packages; exit if the service fails."""
+def look_up(pins: list[str], arguments: list[str]) -> tuple[int, list[str]]:
+    """Return how many packages this system has, and a line for each with a vulnerability.
+
+    Exits if the service cannot be asked.
+    """
     with tempfile.TemporaryDirectory() as folder:
         listed, report = Path(folder, "pins.txt"), Path(folder, "report.json")
         listed.write_text("\n".join(pins), encoding="utf-8")
@@ -49,14 +56,20 @@ def look_up(pins: list[str], arguments: list[str]) -> list[str]:
         try:
             packages = json.loads(report.read_text(encoding="utf-8"))["dependencies"]
         except (OSError, ValueError, KeyError):
-            reason = done.stderr.strip().rpartition("\n")[2]
-            sys.exit(f"error: no vulnerability could be looked up: {reason:.300}")
-    return [
-        f"{one['name']} {one['version']}: {' '.join([flaw['id'], *flaw['aliases']])}, "
-        f"fixed in {', '.join(flaw['fix_versions']) or 'no version yet'}"
+            reason = done.stderr.strip().rpartition("\n")[2] or f"exit code {done.returncode}"
+            where = "api.osv.dev, or the service that PIP_AUDIT_OSV_URL names, must answer"
+            sys.exit(f"error: nothing was looked up; {where}: {reason:.300}")
+    lines = [
+        f"{one['name']} {one['version']}: "
+        + "; ".join(
+            f"{' '.join([flaw['id'], *flaw['aliases']])}, "
+            f"fixed in {', '.join(flaw['fix_versions']) or 'no version yet'}"
+            for flaw in one["vulns"]
+        )
         for one in packages
-        for flaw in one["vulns"]
+        if one["vulns"]
     ]
+    return len(packages), lines
 
 
 if __name__ == "__main__":

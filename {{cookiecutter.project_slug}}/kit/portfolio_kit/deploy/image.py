@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cyclonedx.model.component import Component, ComponentType
+
 from . import sbom
 from .smoke_test import ask, wait_until_ready
 
@@ -58,7 +60,8 @@ def main() -> None:
     docker("build", *NETWORK, *BASE, *arguments, f"--tag={image}", ".", quiet=False)
     alone = ["--rm", "--network=none", "--entrypoint=python"]
     listed = sbom.packages(docker("run", *alone, image, "-c", sbom.LIST))
-    sbom.write(BOM, project["name"], model, listed)
+    container = Component(name=project["name"], version=model, type=ComponentType.CONTAINER)
+    sbom.write(BOM, container, listed)
     seconds, answer = try_out(image)
     print(json.dumps(answer, indent=2, ensure_ascii=False))
     whole = json.loads(docker("image", "inspect", image))[0]["Size"]

@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> None:
     environment = uv_environment()
     uv = shutil.which("uv") or installed_uv(pins["uv"])
     if is_locking:
-        oldest = pyproject["project"]["requires-python"].strip(">= ")
+        oldest = re.findall(r"\d+\.\d+", pyproject["project"]["requires-python"])[0]
         compiler = [uv, "pip", "compile", f"--python-version={oldest}", *COMPILE]
         write_locks(compiler, arguments[1:], asked, environment)
     else:

@@ -1,5 +1,6 @@
 """A pretrained sentence encoder: where it comes from, and how it maps a text to a vector."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from .. import sources
 from ..errors import UserError
 from .tokens import bucket, pad
 
-WEIGHTS = "model.safetensors"
+FILES = ("model.safetensors", "config.json", "tokenizer.json")
 CACHE = Path(".cache/backbone")
 
 
@@ -61,18 +62,20 @@ class Encoder(nn.Module):
         return self
 
 
-def fetch_backbone(backbone: str, sha256: str | None) -> Path:
-    """Return a folder with the backbone's files; `sha256` is that of the weights.
+def fetch_backbone(backbone: str, sha256: Mapping[str, str] | None) -> Path:
+    """Return a folder with the backbone's files, each with its hash in `sha256`, if that is given.
 
     `backbone` is a local folder or any source that `sources.fetch` reads, such as
-    hf://sentence-transformers/all-MiniLM-L6-v2@REVISION.
+    hf://sentence-transformers/all-MiniLM-L6-v2@REVISION. Raises `UserError` if a file is missing or
+    altered.
     """
     if backbone.startswith("hf://") and "@" not in backbone:
         raise UserError(f"model.backbone: pin a revision, {backbone}@REVISION")
-    pins = {WEIGHTS: sha256, "config.json": None, "tokenizer.json": None}
+    pins = dict.fromkeys(FILES) if sha256 is None else sha256
+    if not isinstance(pins, Mapping) or {*pins} != {*FILES}:
+        raise UserError(f"model.sha256: give the hash of each file: {', '.join(FILES)}; or null")
     paths = [
-        sources.fetch(f"{backbone}/{name}", pin, CACHE, "model.backbone")
-        for name, pin in pins.items()
+        sources.fetch(f"{backbone}/{name}", pins[name], CACHE, "model.backbone") for name in FILES
     ]
     return paths[0].parent
 

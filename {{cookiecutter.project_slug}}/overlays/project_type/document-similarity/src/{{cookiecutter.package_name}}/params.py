@@ -19,7 +19,7 @@ class Data(Section):
 
 class Model(Section):
     backbone: Place
-    sha256: str | None
+    sha256: dict[str, str] | None
     max_tokens: Annotated[int, Field(ge=32, le=512)]
     overlap_tokens: Annotated[int, Field(ge=0, le=MOST)]
 

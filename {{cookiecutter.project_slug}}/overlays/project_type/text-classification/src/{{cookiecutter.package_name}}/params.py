@@ -24,7 +24,7 @@ class Data(Section):
 
 class Model(Section):
     backbone: Place
-    sha256: str | None
+    sha256: dict[str, str] | None
     max_tokens: Annotated[int, Field(ge=8, le=512)]
 
 
