@@ -1,9 +1,12 @@
 """Steps of the workflows, run as on GitHub's runner, with fakes for commands that reach GitHub."""
 
+import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 
 import pytest
 import yaml
@@ -14,7 +17,8 @@ pytestmark = pytest.mark.skipif(
     os.name == "nt", reason="the steps are for bash on the runner's Ubuntu"
 )
 needs_target = pytest.mark.skipif(not TARGETS, reason="there is no deployment target")
-OLD, NEW = "0123456789ab", "ba9876543210"
+MODEL = b"a new model"
+OLD, NEW = "0123456789ab", hashlib.sha256(MODEL).hexdigest()[:12]
 METRICS, PROMOTE = "reports/metrics.json", "kit/portfolio_kit/deploy/promote.py"
 EXAMPLE = "scripts/example_request.json"
 
@@ -143,6 +147,14 @@ def test_retraining_fails_if_the_comparison_fails(compare, runner):
     assert not (runner.temp / "output").exists()
 
 
+def pack(folder, model):
+    """Write the archive of a model."""
+    member = tarfile.TarInfo("models/model.onnx")
+    member.size = len(model)
+    with tarfile.open(folder / "models.tar.gz", "w:gz") as archive:
+        archive.addfile(member, io.BytesIO(model))
+
+
 @pytest.fixture
 def propose(projects, runner):
     """Return a function that runs the step that opens a pull request, on a trained model."""
@@ -158,12 +170,12 @@ def propose(projects, runner):
         EXAMPLE: "new",
         "scripts/tool.py": "changed",
         "comparison.md": "| table |",
-        "models.tar.gz": "a model",
         # What a tampered training might leave there.
         "src/a.py": "changed",
         ".git/hooks/pre-commit": "exit 1",
     }
     runner.write(trained, folder)
+    pack(folder, MODEL)
     (folder / ".git/hooks/pre-commit").chmod(0o755)
     runner.fake("gh", '[ "$1 $2" != "release view" ]')
     return lambda **options: runner.run(step, PROPOSAL=str(folder), EXAMPLE=EXAMPLE, **options)
@@ -210,6 +222,12 @@ def test_a_malformed_version_is_not_proposed(propose, runner):
     assert runner.called() == []
 
 
+def test_another_model_is_not_released_under_its_name(propose, runner):
+    pack(runner.temp / "proposal", b"another model")
+    assert propose(check=False).returncode != 0
+    assert runner.called() == []
+
+
 @pytest.fixture
 def get_model(projects, runner):
     """Return a function that runs the step that gets the model to deploy.
@@ -219,6 +237,10 @@ def get_model(projects, runner):
     project = projects[TARGETS[0]]
     step = script(project, "deploy.yml", "image", "Get the model")
     runner.commit({METRICS: metrics(OLD, 10.0), PROMOTE: project.read(PROMOTE)})
+    python = runner.work.path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/usr/bin/env bash\necho "python $*" >> "{runner.calls}"\nexit $RELEASE\n')
+    python.chmod(0o755)
     runner.fake("gh", "exit 1")
 
     def get_model(trained=15.0, **options):
@@ -230,12 +252,15 @@ def get_model(projects, runner):
 
 
 @needs_target
-def test_the_model_that_was_reviewed_is_deployed(get_model, runner):
-    runner.write({"models/model.onnx": "a model"}, runner.temp)
-    runner.fake("gh", f'tar -czf models.tar.gz -C "{runner.temp}" models')
-    get_model()
-    assert runner.work.read("models/model.onnx") == "a model"
-    assert runner.called() == [f"gh release download model-{OLD} --pattern models.tar.gz"]
+@pytest.mark.parametrize("code", [0, 1])
+def test_only_the_model_that_was_reviewed_is_deployed(get_model, runner, code):
+    """The kit's tests have what is rejected; then nothing is trained in its place."""
+    runner.fake("gh")
+    assert get_model(check=False, RELEASE=str(code)).returncode == code
+    assert runner.called() == [
+        f"gh release download model-{OLD} --pattern models.tar.gz",
+        "python -m portfolio_kit.deploy.release models.tar.gz",
+    ]
 
 
 @needs_target

@@ -1,5 +1,6 @@
 """The deployment's scripts, as far as they need no container engine."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -71,7 +72,12 @@ def test_an_image_needs_an_evaluated_model():
         write_pyproject_and_build()
     Path("models").mkdir()
     Path("reports").mkdir()
-    Path("models/manifest.json").write_text('{"version": "a"}')
+    Path("models/model.onnx").write_text("a model")
+    model = hashlib.sha256(b"a model").hexdigest()[:12]
+    Path("models/manifest.json").write_text('{"version": "b"}')
+    with pytest.raises(SystemExit, match=rf"states version 'b', but model\.onnx is {model}"):
+        write_pyproject_and_build()
+    Path("models/manifest.json").write_text(json.dumps({"version": model}))
     Path("reports/metrics.json").write_text('{"model_version": "b"}')
     with pytest.raises(SystemExit, match="belongs to another model"):
         write_pyproject_and_build()

@@ -260,6 +260,7 @@ FRAMES = {
     "noise": random.Random(13).randbytes(5_000),
     "nothing": b"",
     "line ends": b"\r\n" * 10_000,
+    "many line ends": b"\r\n" * MAX_HEAD_BYTES,
     "a thousand at once": request(b"", "/health", "GET", {"Connection": "keep-alive"}) * 1_000,
 }
 

@@ -23,7 +23,9 @@ from typing import Any
 
 from cyclonedx.model.component import Component, ComponentType
 
+from ..errors import UserError
 from . import sbom
+from .release import version
 from .smoke_test import ask, wait_until_ready
 
 NETWORK = [f"--network={name}"] if (name := os.environ.get("DOCKER_NETWORK")) else []
@@ -43,10 +45,12 @@ TOLERANCE = 1e-4  # of numbers: another number of cores adds them in another ord
 def main() -> None:
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     try:
-        model = json.loads(Path("models/manifest.json").read_text(encoding="utf-8"))["version"]
+        model = version(Path("models"))
         evaluated = json.loads(Path("reports/metrics.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         sys.exit(f"error: {error.filename}: missing; run `make pipeline`")
+    except UserError as error:
+        sys.exit(f"error: {error}")
     if evaluated["model_version"] != model:
         sys.exit("error: reports/metrics.json belongs to another model; run `make pipeline`")
     image = f"{project['name']}:{model}"

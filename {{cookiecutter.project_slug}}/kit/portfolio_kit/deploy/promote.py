@@ -40,10 +40,14 @@ def main(arguments: list[str]) -> int:
 
 def committed() -> dict[str, Any] | None:
     """Return the metrics of the last commit, or None if it has none."""
-    path = METRICS.as_posix()
-    if not git("ls-tree", "HEAD", path):
-        return None
-    return parsed(git("show", f"HEAD:./{path}"), f"{METRICS} of the last commit")
+    text = of_last_commit(METRICS)
+    return parsed(text, f"{METRICS} of the last commit") if text else None
+
+
+def of_last_commit(path: Path) -> str:
+    """Return the text of a file in the last commit, or nothing if it has none."""
+    name = path.as_posix()
+    return git("show", f"HEAD:./{name}") if git("ls-tree", "HEAD", name) else ""
 
 
 def git(*arguments: str) -> str:

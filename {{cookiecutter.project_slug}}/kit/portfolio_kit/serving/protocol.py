@@ -171,6 +171,8 @@ class Protocol(HttpToolsProtocol):
 
     def _reject_head(self) -> None:
         self._is_deaf = True
+        if self.headers:
+            self.headers.clear()
         self.send_400_response("The request line and the headers are too long.")
 
     def _start_timer(self, seconds: float) -> None:

@@ -27,7 +27,7 @@ class Reader:
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._running = 0  # POST requests, from their whole body to their answer
-        self._unfinished: dict[asyncio.Timeout, bytearray] = {}
+        self._unfinished: dict[asyncio.Timeout, int] = {}  # bytes of each body so far
         self._held = 0  # bytes of all bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,19 +75,22 @@ class Reader:
 
     async def _read(self, receive: Receive) -> bytes | JSONResponse | None:
         """Return the whole body, a rejection, or None if the client left before its end."""
-        body, more = bytearray(), True
+        parts, more = [], True  # not one growing buffer: the allocator would not reuse its pieces
         limit = asyncio.timeout(BODY_SECONDS)
-        self._unfinished[limit] = body
+        self._unfinished[limit] = 0
         try:
             async with limit:
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         return None
+                    if limit not in self._unfinished:
+                        return _crowded()
                     part, more = message.get("body", b""), message.get("more_body", False)
-                    body += part
+                    parts.append(part)
+                    self._unfinished[limit] += len(part)
                     self._held += len(part)
-                    if len(body) > self._max_body_bytes:
+                    if self._unfinished[limit] > self._max_body_bytes:
                         return self._too_large()
                     self._make_room()
                     if limit not in self._unfinished:
@@ -98,17 +101,14 @@ class Reader:
             detail = f"The body did not arrive within {BODY_SECONDS} s."
             return JSONResponse({"detail": detail}, 408)
         finally:
-            self._held -= len(body)
-            self._unfinished.pop(limit, None)
-        return bytes(body)
+            self._held -= self._unfinished.pop(limit, 0)
+        return b"".join(parts)
 
     def _make_room(self) -> None:
         """Stop reading the largest bodies until all others fit."""
         while self._unfinished and self._held > BODIES * self._max_body_bytes:
-            limit, body = max(self._unfinished.items(), key=lambda one: len(one[1]))
-            del self._unfinished[limit]
-            self._held -= len(body)
-            body.clear()
+            limit = max(self._unfinished, key=self._unfinished.__getitem__)
+            self._held -= self._unfinished.pop(limit)
             if not limit.expired():
                 limit.reschedule(asyncio.get_running_loop().time())
 

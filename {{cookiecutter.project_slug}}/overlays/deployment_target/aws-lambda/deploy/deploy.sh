@@ -17,8 +17,7 @@ fi
 push "$built-lambda" "$registry/$built"
 
 run aws cloudformation deploy --region "$AWS_REGION" --stack-name {{ stack }} --template-file deploy/template.yaml \
-  --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset \
-  --parameter-overrides "Image=$image" "Concurrency=${CONCURRENCY:-10}"
+  --no-fail-on-empty-changeset --parameter-overrides "Image=$image" "Concurrency=${CONCURRENCY:-10}"
 
 url=$(run aws cloudformation describe-stacks --region "$AWS_REGION" --stack-name {{ stack }} \
   --query "Stacks[0].Outputs[?OutputKey=='Url'].OutputValue" --output text)

@@ -2,8 +2,8 @@
 #!/usr/bin/env bash
 # Deploys the image from `make image` to Azure Container Apps: `make deploy`; DRY_RUN=1 only shows the commands.
 {% include "overlays/deployment_target/steps.sh" %}
-need RESOURCE_GROUP "the resource group for everything"
-need REGISTRY "the name of your container registry, without .azurecr.io"
+need RESOURCE_GROUP "the resource group of the app"
+need REGISTRY "the name of your container registry and key vault, without .azurecr.io"
 ready
 
 [[ -n "${MODEL_VERSION:-}" ]] || run az acr login --name "$REGISTRY"
