@@ -178,6 +178,24 @@ def test_a_body_at_the_limit_is_read(client):
     assert answer.status_code == 405  # read, and routed to where only GET is answered
 
 
+def test_only_a_route_without_a_body_rejects_one_unread(application):
+    @application.delete("/thing/{name}")
+    async def thing(name: str):
+        return name
+
+    with TestClient(application) as client:
+        for path, content, status in (
+            ("/thing/one", b"x", 413),
+            ("/thing/one", b"", 200),
+            ("/health", b"x", 405),
+            ("/nowhere", b"x", 404),
+        ):
+            answer = client.request("DELETE", path, content=content)
+            assert answer.status_code == status, path
+        odd = {"Content-Length": b"\xb2"}
+        assert client.post("/health", headers=odd, content=b"").status_code == 405
+
+
 def test_requests_beyond_what_the_event_loop_can_handle_are_rejected_unread(application):
     application.state.queue = SimpleNamespace(check=lambda: None, requests=0)
     may_answer = asyncio.Event()

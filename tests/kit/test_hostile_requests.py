@@ -343,7 +343,6 @@ def test_a_head_of_many_small_headers_is_rejected(service):
     [
         ("GET", "/health", {"Content-Length": "5"}, 413),
         ("HEAD", "/health", {"Content-Length": "5"}, 413),
-        ("DELETE", "/health", {"Content-Length": "5"}, 413),
         ("GET", "/health", {"Content-Length": None, "Transfer-Encoding": "chunked"}, 413),
         ("POST", PATH, {"Content-Length": "1000001"}, 413),
         ("POST", PATH, {"Content-Length": "9" * 19}, 413),

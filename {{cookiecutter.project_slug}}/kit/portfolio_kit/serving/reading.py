@@ -4,6 +4,7 @@ import asyncio
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .queue import OverloadError
@@ -12,7 +13,7 @@ BODY_SECONDS = 30
 MAX_PENDING = 64  # requests that the event loop reads or answers at a time
 MAX_TARGET_BYTES = 8_192  # of path and query
 BODIES = 16  # largest ones that fit into the memory which all bodies share
-BODILESS = ("GET", "DELETE")  # HEAD, too, which arrives here as GET
+BODILESS = ("GET", "DELETE")  # and HEAD, which arrives here as GET
 
 
 class Reader:
@@ -64,7 +65,8 @@ class Reader:
             return JSONResponse({"detail": detail}, 414)
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
-        if scope["method"] in BODILESS and (length != "0" or "transfer-encoding" in headers):
+        has_body = length != "0" or "transfer-encoding" in headers
+        if has_body and scope["method"] in BODILESS and _is_routed(scope):
             return JSONResponse({"detail": f"A {scope['method']} request has no body."}, 413)
         is_known = length.isdecimal() and len(length) < 20
         return self._too_large() if is_known and int(length) > self._max_body_bytes else None
@@ -137,6 +139,10 @@ class Reader:
             self._running -= counted
             gone.cancel()
             running.cancel()
+
+
+def _is_routed(scope: Scope) -> bool:
+    return any(route.matches(scope)[0] is Match.FULL for route in scope["app"].routes)
 
 
 def overloaded(error: OverloadError) -> JSONResponse:
