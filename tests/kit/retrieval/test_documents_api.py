@@ -344,6 +344,12 @@ def unavailable(answer, reason, caplog):
     assert reason in entry["cause"]
 
 
+@pytest.fixture(autouse=True)
+def whole_log(caplog):
+    """Log lines of requests are kept."""
+    caplog.set_level("INFO")
+
+
 def test_beyond_a_limit_a_change_is_a_507_and_nothing_is_changed(serve):
     client = serve(max_changes=2)
     put(client, KITE)
@@ -397,12 +403,6 @@ def read_only(journal):
     """Open a journal as SQLite does on a disk that cannot be written."""
     database = sqlite3.connect("file:changes/documents.sqlite?mode=ro", uri=True)
     database.execute("CREATE TABLE more (x)")
-
-
-@pytest.fixture(autouse=True)
-def whole_log(caplog):
-    """Log lines of requests are kept."""
-    caplog.set_level("INFO")
 
 
 def test_a_full_disk_is_a_503_and_changes_nothing(client, caplog):

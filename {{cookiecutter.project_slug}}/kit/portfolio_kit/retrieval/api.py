@@ -132,10 +132,7 @@ def unknown(document_id: str | None) -> HTTPException:
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Answer 507 at a limit, and 503 if a disk is full or an index elsewhere does not answer.
-
-    Of the latter the log says why.
-    """
+    """Answer 503 if a disk is full or an index elsewhere is silent, and log why; 507 at a limit."""
     try:
         yield
     except FullError as error:
