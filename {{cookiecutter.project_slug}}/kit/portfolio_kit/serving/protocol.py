@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -145,9 +146,10 @@ class Protocol(HttpToolsProtocol):
         """Give the client time to read; of all that read too little, let go who has most to."""
         super().pause_writing()
         self._unread_deadline = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+        connections: Iterable[Any] = self.connections
         unread = {
             one.transport: one.transport.get_write_buffer_size()
-            for one in self.connections
+            for one in connections
             if one.flow.write_paused
         }
         if sum(unread.values()) > MAX_UNREAD_BYTES:

@@ -104,8 +104,9 @@ def serve(project: Project, params: Settings) -> int:
     is_local = is_local and not params.serve.trusted_proxies
     app = create_app(project, params, on_failure=lambda: server.fail(), is_local=is_local)
     log.info("%s", app.state.guard)
-    limits = {"max_connections": connections(), "operations_port": operations_port}
-    protocol: Any = partial(Protocol, **limits)
+    protocol: Any = partial(
+        Protocol, max_connections=connections(), operations_port=operations_port
+    )
     config = uvicorn.Config(app, http=protocol, access_log=False, log_config=None)
     config.backlog = ACCEPTED
     config.timeout_graceful_shutdown = SHUTDOWN_SECONDS
