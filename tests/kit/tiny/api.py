@@ -39,7 +39,10 @@ async def label(body: Question, model: Model, queue: Queue, keep: Keep) -> Answe
     return Answer(model_version=model.version, labels=found)
 
 
-FORBIDDEN = {403: {"model": Rejection, "description": "This key may not"}}
+FORBIDDEN = {
+    403: {"model": Rejection, "description": "This key may not"},
+    404: {"model": Rejection, "description": "No text has this name"},
+}
 
 
 @router.delete(
