@@ -238,11 +238,10 @@ class Journal:
             raise FullError(FULL.format("max_changes_megabytes", self._room.megabytes))
 
     def _change(self, row: tuple[Any, ...]) -> Change:
-        *values, number = row
         try:
-            return _parsed(*values, number)
+            return _parsed(*row)
         except ValueError as error:
-            raise self.damaged(values[0], number, str(error)) from None
+            raise self.damaged(row[0], row[-1], str(error)) from None
 
     def damaged(self, document_id: object, number: int, reason: str) -> UserError:
         """Return an error that says which change is damaged, how, and what to do."""
