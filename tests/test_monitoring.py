@@ -131,9 +131,11 @@ def test_addresses_and_mounts_match(fresh):
     [source] = yaml.safe_load(fresh.read(f"{grafana}/datasources/prometheus.yml"))["datasources"]
     [provider] = yaml.safe_load(fresh.read(f"{grafana}/dashboards/dashboard.yml"))["providers"]
     [target] = config["scrape_configs"][0]["static_configs"][0]["targets"]
-    [(name, port)] = services["api"]["environment"].items()
-    assert name.endswith("_SERVE__OPERATIONS_PORT")
-    assert target == f"api:{port}"
+    variables = {
+        name.partition("_SERVE__")[2] or name: value
+        for name, value in services["api"]["environment"].items()
+    }
+    assert target == f"api:{variables['OPERATIONS_PORT']}"
     assert services["api"]["ports"] == ["127.0.0.1:8000:8000"]  # and not that one
     assert source["url"] == "http://prometheus:9090"
     assert source["jsonData"]["timeInterval"] == config["global"]["scrape_interval"]
