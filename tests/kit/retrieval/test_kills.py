@@ -52,7 +52,8 @@ def test_no_acknowledged_write_is_lost_however_often_the_server_is_killed(server
     for one, text in there.items():
         if text != stored.get(one):
             word = text.split()[1]  # only in documents of one request
-            matched = {hit["id"] for hit in search(server, word, 10) if word in hit["matched"]}
+            # All are asked for: by meaning, which is random here, others may rank higher.
+            matched = {hit["id"] for hit in search(server, word, 100) if word in hit["matched"]}
             assert matched == {other for other, text in there.items() if word in text.split()}
             assert one in matched
 

@@ -103,6 +103,8 @@ class Folder:
 
     def finish(self, parts: list[Part]) -> Scores:
         """Write the rejected rows, and the manifest with the hash of each shard."""
+        for left in self.path.glob("*/.*.partial"):  # by a process that was killed
+            left.unlink(missing_ok=True)
         self.write_rejected(parts)
         names = [
             self._shard(number).relative_to(self.path).as_posix() for number in range(len(parts))
