@@ -3,7 +3,8 @@
 The project is trained and set up, such as `make demo` leaves it. 1,000 clients at once never read
 their answers, never finish their requests, or just hold connections, and come back when they are
 let go. Next to them eight ordinary clients ask the example question and load a file.
-DESCRIPTORS=256 limits the server's descriptors. Linux only; exits with 1 if a target is missed.
+DESCRIPTORS=256 limits the server's descriptors. IMAGE=NAME, as `make image` builds it, runs in a
+container with 512 MB of memory and no swap. Linux only; exits with 1 if a target is missed.
 """
 
 import asyncio
@@ -19,6 +20,8 @@ import sys
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -34,8 +37,20 @@ def main(folder: str, seconds: str = "60") -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     [package] = (path.parent.name for path in project.glob("src/*/__main__.py"))
-    limit = f"ulimit -n {int(descriptors)}; " if descriptors else ""
     variables = {f"{package.upper()}_SERVE__LOG__FOLDER": "null", "PORT": str(port)}
+    served = local(project, package, variables, descriptors)
+    if image := os.environ.get("IMAGE"):
+        served = contained(image, variables)
+    with served as pid:
+        asyncio.run(Siege(project, port, pid, bool(descriptors)).run(float(seconds)))
+
+
+@contextmanager
+def local(
+    project: Path, package: str, variables: dict[str, str], descriptors: str | None
+) -> Iterator[int]:
+    """Serve from the project's folder; yield the process id."""
+    limit = f"ulimit -n {int(descriptors)}; " if descriptors else ""
     server = subprocess.Popen(
         ["sh", "-c", f"{limit}exec .venv/bin/python -m {package} serve"],
         cwd=project,
@@ -43,10 +58,31 @@ def main(folder: str, seconds: str = "60") -> None:
         stdout=subprocess.DEVNULL,
     )
     try:
-        asyncio.run(Siege(project, port, server.pid, bool(descriptors)).run(float(seconds)))
+        yield server.pid
     finally:
         server.terminate()
         server.wait(timeout=60)
+
+
+@contextmanager
+def contained(image: str, variables: dict[str, str]) -> Iterator[int]:
+    """Serve in a container of the host's network; yield the process id; exit if it was killed."""
+    memory = ["--memory=512m", "--memory-swap=512m"]
+    given = [f"--env={name}={value}" for name, value in {**variables, "HOST": "127.0.0.1"}.items()]
+    name = docker("run", "--detach", "--network=host", *memory, *given, image)
+    try:
+        yield int(docker("inspect", "--format={{.State.Pid}}", name))
+        state = docker("inspect", "--format={{.State.Running}} {{.State.OOMKilled}}", name)
+        print(f"running, out of memory: {state} (target true false)")
+        if state != "true false":
+            sys.exit(1)
+    finally:
+        docker("rm", "--force", name)
+
+
+def docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 class Siege:
