@@ -298,6 +298,29 @@ def test_one_connection_too_many_gets_a_503(monkeypatch):
     assert asyncio.run(scenario()).startswith(b"HTTP/1.1 200")
 
 
+def test_a_new_connection_takes_the_place_of_the_longest_idle_one():
+    async def scenario():
+        async with served(answers(10), idle={}, max_connections=3) as server:
+            kept = [await connect(server, GET) for _ in range(3)]
+            for one in kept:
+                await answer_to(one, b"x" * 10)
+            await asyncio.get_running_loop().sock_sendall(kept[0], GET)  # idle only from now on
+            await answer_to(kept[0], b"x" * 10)
+            with await connect(server, GET) as client:
+                found = await answer_to(client, b"x" * 10)
+            closed = await answer_to(kept[1])
+            for one in (kept[0], kept[2]):
+                await asyncio.get_running_loop().sock_sendall(one, GET)
+                assert (await answer_to(one, b"x" * 10)).startswith(b"HTTP/1.1 200")
+            for one in kept:
+                one.close()
+            return found, closed
+
+    found, closed = asyncio.run(scenario())
+    assert found.startswith(b"HTTP/1.1 200")
+    assert closed == b""
+
+
 def test_the_503_is_json_that_says_when_to_come_back():
     async def scenario():
         async with served(answers(10), max_connections=0) as server:
@@ -328,10 +351,10 @@ def test_probes_are_answered_on_the_operations_port_however_many_connections_the
         ((256, 256), None, 64),
         ((100, 100), None, 1),
         ((1_024, 2_000), (2_000, 2_000), 936),
-        ((1_024, 1_048_576), (4_224, 1_048_576), 2_048),
-        ((256, -1), (4_224, -1), 2_048),
-        ((65_536, 65_536), None, 2_048),
-        ((-1, -1), None, 2_048),
+        ((1_024, 1_048_576), (8_320, 1_048_576), 4_096),
+        ((256, -1), (8_320, -1), 4_096),
+        ((65_536, 65_536), None, 4_096),
+        ((-1, -1), None, 4_096),
     ],
 )
 def test_descriptors_are_raised_and_connections_fit_into_them(limits, raised, fitting, monkeypatch):

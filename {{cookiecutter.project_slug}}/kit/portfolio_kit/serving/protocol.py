@@ -45,7 +45,8 @@ class _Flow(FlowControl):
 class Protocol(HttpToolsProtocol):
     """Closes connections of clients that are too slow, send endless headers or do not read.
 
-    Beyond `max_connections`, each gets a 503, except on the operations port.
+    Beyond `max_connections`, a new one takes the place of the one that has been idle for longest;
+    if none is idle it gets a 503. The operations port is exempt.
     """
 
     _deadline: asyncio.TimerHandle | None = None
@@ -58,6 +59,7 @@ class Protocol(HttpToolsProtocol):
     def __init__(
         self,
         *arguments: Any,
+        idle: "dict[Protocol, None] | None" = None,
         max_connections: int = 1_000_000,
         operations_port: int | None = None,
         **options: Any,
@@ -65,6 +67,8 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self.timeout_keep_alive = IDLE_SECONDS  # after an answer
         self._max_connections, self._operations_port = max_connections, operations_port
+        # Connections of all clients that have no request, the longest idle one first.
+        self._idle = {} if idle is None else idle
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timer for the first request, unless there are too many connections."""
@@ -74,8 +78,17 @@ class Protocol(HttpToolsProtocol):
         if hasattr(transport, "max_size"):  # not in uvloop
             transport.max_size = READ_BYTES
         self._start_timer(IDLE_SECONDS)
+        if self.server and self.server[1] == self._operations_port:
+            return
         surplus = len(self.connections) - self._max_connections
-        if surplus <= 0 or (self.server and self.server[1] == self._operations_port):
+        if surplus > 0 and self._idle:
+            oldest = next(iter(self._idle))
+            self._idle.pop(oldest)
+            self.connections.discard(oldest)
+            oldest.transport.close()
+            surplus = 0
+        if surplus <= 0:
+            self._idle[self] = None
             return
         REQUESTS.labels("unknown", BUSY.status_code).inc()
         self.app = BUSY
@@ -88,6 +101,7 @@ class Protocol(HttpToolsProtocol):
         """Stop the timers and the request that is being answered."""
         self._stop_timer()
         self._stop_unread_timer()
+        self._idle.pop(self, None)
         self.pipeline.clear()
         if self._answering and not self._answering.response_complete:
             self._answering.disconnected = True
@@ -110,6 +124,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a head."""
         super().on_message_begin()
+        self._idle.pop(self, None)
         self._is_in_head, self._head_bytes = True, 0
         self._start_timer(HEAD_SECONDS)
 
@@ -141,6 +156,8 @@ class Protocol(HttpToolsProtocol):
         if self._answering.more_body:
             self._start_timer(HEAD_SECONDS)
         super().on_response_complete()
+        if self.timeout_keep_alive_task and not self.transport.is_closing():
+            self._idle[self] = None
 
     def pause_writing(self) -> None:
         """Give the client time to read; of all that read too little, let go who has most to."""

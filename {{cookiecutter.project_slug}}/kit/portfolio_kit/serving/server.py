@@ -22,10 +22,10 @@ from .access import read_keys
 from .app import create_app
 from .protocol import Protocol
 
-MAX_CONNECTIONS = 2_048
+MAX_CONNECTIONS = 4_096
 SPARE = 128  # descriptors for all but connections and the files that they are sent
 BACKLOG = 2_048  # clients that may wait to be accepted
-ACCEPTED = 8  # of them in a row, before it is seen whether there are too many
+ACCEPTED = 512  # of them in a row, before it is seen whether there are too many
 SEND_BYTES = 65_536  # the system's buffer per connection, which would grow to megabytes
 SHUTDOWN_SECONDS = 20  # for running requests; a client that never finishes does not block it
 LINGER_SECONDS = 1  # for requests on their way to an idle connection
@@ -104,11 +104,12 @@ def serve(project: Project, params: Settings) -> int:
     is_local = is_local and not params.serve.trusted_proxies
     app = create_app(project, params, on_failure=lambda: server.fail(), is_local=is_local)
     log.info("%s", app.state.guard)
+    most = connections()
     protocol: Any = partial(
-        Protocol, max_connections=connections(), operations_port=operations_port
+        Protocol, idle={}, max_connections=most, operations_port=operations_port
     )
     config = uvicorn.Config(app, http=protocol, access_log=False, log_config=None)
-    config.backlog = ACCEPTED
+    config.backlog = min(ACCEPTED, most)
     config.timeout_graceful_shutdown = SHUTDOWN_SECONDS
     config.forwarded_allow_ips = params.serve.trusted_proxies
     server = Server(config)
