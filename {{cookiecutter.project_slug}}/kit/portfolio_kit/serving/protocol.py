@@ -45,8 +45,8 @@ class _Flow(FlowControl):
 class Protocol(HttpToolsProtocol):
     """Closes connections of clients that are too slow, send endless headers or do not read.
 
-    Beyond `max_connections`, a new one takes the place of the one that has been idle for longest;
-    if none is idle it gets a 503. The operations port is exempt.
+    Beyond `max_connections`, a new one takes the place of the one that has been idle for longest
+    since its last answer; if there is none it gets a 503. The operations port is exempt.
     """
 
     _deadline: asyncio.TimerHandle | None = None
@@ -67,7 +67,7 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self.timeout_keep_alive = IDLE_SECONDS  # after an answer
         self._max_connections, self._operations_port = max_connections, operations_port
-        # Connections of all clients that have no request, the longest idle one first.
+        # Connections whose last request is answered, of all clients, the longest idle one first.
         self._idle = {} if idle is None else idle
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -88,7 +88,6 @@ class Protocol(HttpToolsProtocol):
             oldest.transport.close()
             surplus = 0
         if surplus <= 0:
-            self._idle[self] = None
             return
         REQUESTS.labels("unknown", BUSY.status_code).inc()
         self.app = BUSY
