@@ -25,7 +25,7 @@ from .protocol import Protocol
 MAX_CONNECTIONS = 4_096
 SPARE = 128  # descriptors for all but connections and the files that they are sent
 BACKLOG = 2_048  # clients that may wait to be accepted
-ACCEPTED = 512  # of them in a row, before it is seen whether there are too many
+ACCEPTED = 1 / 8  # of the connections at a time, before it is seen whether there are too many
 SEND_BYTES = 65_536  # the system's buffer per connection, which would grow to megabytes
 SHUTDOWN_SECONDS = 20  # for running requests; a client that never finishes does not block it
 LINGER_SECONDS = 1  # for requests on their way to an idle connection
@@ -109,7 +109,7 @@ def serve(project: Project, params: Settings) -> int:
         Protocol, idle={}, max_connections=most, operations_port=operations_port
     )
     config = uvicorn.Config(app, http=protocol, access_log=False, log_config=None)
-    config.backlog = min(ACCEPTED, most)
+    config.backlog = max(1, int(ACCEPTED * most))
     config.timeout_graceful_shutdown = SHUTDOWN_SECONDS
     config.forwarded_allow_ips = params.serve.trusted_proxies
     server = Server(config)
