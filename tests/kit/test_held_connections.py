@@ -168,6 +168,7 @@ def test_of_unread_answers_the_largest_gives_way(monkeypatch):
 def test_an_answer_that_nobody_reads_is_not_a_running_request(write_params, monkeypatch):
     monkeypatch.setattr(protocol, "UNREAD_SECONDS", SECONDS)
     monkeypatch.setattr(reading, "MAX_PENDING", 2)
+    monkeypatch.setattr(reading, "READ_SECONDS", 0.05)
     app = create_app(PROJECT, write_params({}))
     app.state.queue = SimpleNamespace(check=lambda: None, requests=0)
 
@@ -183,8 +184,10 @@ def test_an_answer_that_nobody_reads_is_not_a_running_request(write_params, monk
 
     async def scenario():
         async with served(app) as server:
-            clients = [await connect(server, question * 3) for _ in range(5)]
-            await asyncio.sleep(0.3)
+            clients = []
+            for _ in range(5):
+                clients.append(await connect(server, question * 3))
+                await asyncio.sleep(0.3)  # until its answer counts no longer
             assert all(one.flow.write_paused for one in server.server_state.connections)
             with await connect(server, question.replace(b"large", b"small")) as client:
                 found = await answer_to(client, b"\r\n\r\n")

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .queue import OverloadError
 
 BODY_SECONDS = 30
+READ_SECONDS = 1  # for a client to read its answer; afterwards the request counts no longer
 MAX_PENDING = 64  # requests that the event loop reads or answers at a time
 MAX_TARGET_BYTES = 8_192  # of path and query
 BODIES = 16  # largest ones that fit into the memory which all bodies share
@@ -119,14 +120,20 @@ class Reader:
         messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
         gone = asyncio.ensure_future(receive())  # after the body only a disconnect can come
         counted = int(scope["method"] == "POST")
+        reading: asyncio.TimerHandle | None = None  # since the answer is made
 
         async def replay() -> Message:
             return messages.pop() if messages else await asyncio.shield(gone)
 
-        async def send_made(message: Message) -> None:
+        def forget() -> None:
             nonlocal counted
-            self._running -= counted  # the client may take its time to read the answer
+            self._running -= counted
             counted = 0
+
+        async def send_made(message: Message) -> None:
+            nonlocal reading
+            # Counted until then, a request that is quickly read delays the next ones a little.
+            reading = reading or asyncio.get_running_loop().call_later(READ_SECONDS, forget)
             await send(message)
 
         running = asyncio.ensure_future(self._app(scope, replay, send_made))
@@ -136,7 +143,9 @@ class Reader:
             if running.done():
                 running.result()
         finally:
-            self._running -= counted
+            forget()
+            if reading:
+                reading.cancel()
             gone.cancel()
             running.cancel()
 
