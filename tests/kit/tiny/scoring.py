@@ -12,8 +12,9 @@ OWN = {"label": pa.string(), "score": pa.float64()}
 
 class TinyScorer(RowScorer):
     def __init__(self, model: Any, columns: Columns, params: Any) -> None:
-        self._model, self._column = model, params.score.text_column or params.data.text_column
-        super().__init__(columns, params.score.keep, OWN, [self._column])
+        self._model = model
+        column = params.score.text_column or params.data.text_column
+        super().__init__(columns, params.score.keep, OWN, column)
 
     def fault(self, values: dict[str, Any]) -> str | None:
         return text_fault(values.get(self._column))

@@ -4,6 +4,7 @@ import difflib
 import ipaddress
 import os
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
@@ -116,9 +117,9 @@ class Score(Section):
     shard_rows: Annotated[int, Field(ge=1, le=MOST)] = 4_096
     max_rejected: Annotated[int, Field(ge=0, le=MOST)] = 1_000
 
+    @abstractmethod
     def scorer(self, model: Any, columns: "Columns", params: Any) -> "Scorer":
         """Return what answers rows of files with these columns; raises `UserError` without some."""
-        raise NotImplementedError
 
 
 class ScoreTexts(Score):
@@ -139,7 +140,6 @@ class Settings(Section):
     evaluate: Evaluate
     tracking: Tracking
     serve: Serve
-    score: Score = Score()
     monitor: Monitor
 
 

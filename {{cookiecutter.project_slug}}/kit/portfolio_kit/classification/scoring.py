@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from ..labels import Score
 from ..scoring.inputs import Columns, Row
-from ..scoring.scorer import RowScorer, Scored, text_fault
+from ..scoring.scorer import RowScorer, Scored
 
 
 class Classifier(Protocol):
@@ -24,17 +24,12 @@ class TextScorer(RowScorer):
     def __init__(
         self, model: Classifier, columns: Columns, settings: Score, text_column: str
     ) -> None:
-        self._model, self._column = model, settings.text_column or text_column
+        self._model = model
         own = {"label": pa.string(), "confidence": pa.float64(), "needs_review": pa.bool_()}
         if settings.probabilities:
             each = [(label, pa.float64()) for label in model.manifest.labels]
             own["probabilities"] = pa.struct(each)
-        super().__init__(columns, settings.keep, own, [self._column])
-
-    def fault(self, values: dict[str, Any]) -> str | None:
-        """Return why a text cannot be labelled, or None."""
-        why = text_fault(values.get(self._column))
-        return why and f"{self._column!r} is {why}"
+        super().__init__(columns, settings.keep, own, settings.text_column or text_column)
 
     def score(self, part: list[Row]) -> Scored:
         """Answer the rows of a part, those of similar length together."""

@@ -10,6 +10,7 @@ from ..scoring.scorer import RowScorer, Scored, text_fault
 from .documents import Document
 from .settings import Score
 
+TEXT = "text"  # the column of texts, as in the training data
 RESULTS = {"rank": pa.int32(), "document_id": pa.string(), "score": pa.float64()}
 
 
@@ -26,13 +27,8 @@ class QueryScorer(RowScorer):
     """Searches for the texts of one column: a row of output per document found."""
 
     def __init__(self, model: Searcher, columns: Columns, settings: Score) -> None:
-        self._model, self._column, self._k = model, settings.text_column or "text", settings.k
-        super().__init__(columns, settings.keep, RESULTS, [self._column])
-
-    def fault(self, values: dict[str, Any]) -> str | None:
-        """Return why nothing can be searched for, or None."""
-        why = text_fault(values.get(self._column))
-        return why and f"{self._column!r} is {why}"
+        self._model, self._k = model, settings.k
+        super().__init__(columns, settings.keep, RESULTS, settings.text_column or TEXT)
 
     def score(self, part: list[Row]) -> Scored:
         """Answer the queries of a part."""
@@ -52,16 +48,15 @@ class DocumentScorer(RowScorer):
     """Embeds documents: a row of output per passage."""
 
     def __init__(self, model: Searcher, columns: Columns, settings: Score) -> None:
-        self._model, self._column = model, settings.text_column or "text"
+        self._model = model
         own = {"passage": pa.int32(), "vector": pa.list_(pa.float32(), model.dimensions)}
-        super().__init__(columns, settings.keep, own, [self._column])
+        super().__init__(columns, settings.keep, own, settings.text_column or TEXT)
 
     def fault(self, values: dict[str, Any]) -> str | None:
         """Return why a document has no vector, or None."""
         why = text_fault(values.get(self._column))
-        if why in ("blank", "missing") and text_fault(values.get("title")) is None:
-            return None
-        return why and f"{self._column!r} is {why}"
+        has_title = text_fault(values.get("title")) is None
+        return None if why in ("blank", "missing") and has_title else super().fault(values)
 
     def score(self, part: list[Row]) -> Scored:
         """Embed the documents of a part."""

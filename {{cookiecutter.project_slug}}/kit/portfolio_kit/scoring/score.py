@@ -21,7 +21,6 @@ from .scorer import Scored, Scorer
 
 SAMPLE = 500  # answers of a part whose signals are kept
 MAX_PARTS = 200  # whose signals are compared
-MIN_ROWS = 100  # for a verdict on drift
 
 
 def score(project: Project, params: Any, source: str, out: str) -> int:
@@ -45,6 +44,7 @@ def score(project: Project, params: Any, source: str, out: str) -> int:
     )
     folder = Folder(Path(out), run)
     parts: list[Part] = []
+    rejected = 0
     expected = sum(rows for _, rows in measured)
     with (
         ThreadPoolExecutor(workers, "score") as threads,
@@ -54,7 +54,9 @@ def score(project: Project, params: Any, source: str, out: str) -> int:
         for part in _in_order(folder, files, settings, scorer, observe, threads, workers):
             parts.append(part.model_copy(update={"signals": []}))  # they would fill the memory
             progress.update(part.rows)
-            _check(folder, parts, settings.max_rejected)
+            rejected += len(part.rejected)
+            if rejected > settings.max_rejected:
+                raise _too_many(folder, parts, rejected, settings.max_rejected)
         progress.total = progress.n
     scores = folder.finish(parts)
     print(_summary(scores, folder))
@@ -115,15 +117,14 @@ def _signals(scored: Scored, observe: Observe, number: int) -> list[dict[str, fl
     return [observe(scored.asked[row], scored.answers[row]).signals for row in sorted(some)]
 
 
-def _check(folder: Folder, parts: list[Part], allowed: int) -> None:
-    rejected = sum(len(part.rejected) for part in parts)
-    if rejected > allowed:
-        folder.write_rejected(parts)
-        file, line, reason = next(one for part in parts for one in part.rejected)
-        raise UserError(
-            f"score.max_rejected: {rejected:,} rows are rejected, more than {allowed:,}; the first "
-            f"is {file}, line {line}: {reason} (all so far: {folder.path / REJECTED})"
-        )
+def _too_many(folder: Folder, parts: list[Part], rejected: int, allowed: int) -> UserError:
+    """Write down which rows were rejected so far, and return the error that ends the run."""
+    folder.write_rejected(parts)
+    file, line, reason = next(one for part in parts for one in part.rejected)
+    return UserError(
+        f"score.max_rejected: {rejected:,} rows are rejected, more than {allowed:,}; the first "
+        f"is {file}, line {line}: {reason} (all so far: {folder.path / REJECTED})"
+    )
 
 
 def _summary(scores: Scores, folder: Folder) -> str:
@@ -139,7 +140,7 @@ def _drift(folder: Folder, parts: int, params: Any) -> str:
     """Return how the rows compare with the training data, as `monitor` would say."""
     import pandas as pd  # these take a second to import, which an early error should not
 
-    from ..monitoring import drift, reference
+    from ..monitoring import drift, reference, served
 
     chance = random.Random(0)
     some = chance.sample(range(parts), min(parts, MAX_PARTS))
@@ -148,8 +149,8 @@ def _drift(folder: Folder, parts: int, params: Any) -> str:
     for number in some:
         found = folder.signals(number)
         rows += chance.sample(found, min(len(found), each))
-    if len(rows) < MIN_ROWS:
-        return f"drift: not tested, with fewer than {MIN_ROWS} answers"
+    if len(rows) < served.MIN_ROWS:
+        return f"drift: not tested, with fewer than {served.MIN_ROWS} answers"
     window = pd.DataFrame(chance.sample(rows, min(len(rows), params.monitor.rows)))
     expected = reference.alike(reference.read(MODELS), window)
     findings = drift.compare(expected, window[list(expected)], params.monitor)

@@ -40,15 +40,16 @@ class Scorer(ABC):
 
 
 class RowScorer(Scorer):
-    """Answers each row alone."""
+    """Answers each row alone, by the text in one of its columns."""
 
     def __init__(
-        self, columns: Columns, keep: Sequence[str] | None, own: Columns, asked: Sequence[str]
+        self, columns: Columns, keep: Sequence[str] | None, own: Columns, column: str
     ) -> None:
-        """Take the input's columns, those to carry through, those added, and those asked about."""
-        check(columns, (*asked, *(keep or ())))
-        kept = [name for name in columns if name not in asked] if keep is None else keep
+        """Take the input's columns, those to carry through, those added, and that of the texts."""
+        check(columns, (column, *(keep or ())))
+        kept = [name for name in columns if name != column] if keep is None else keep
         self._own, self._kept = own, {name: columns[name] for name in kept}
+        self._column = column
 
     def valid(self, part: list[Row]) -> tuple[list[Row], list[Rejected]]:
         """Separate the rows of a part from those that cannot be answered, both in order."""
@@ -57,9 +58,10 @@ class RowScorer(Scorer):
         rejected = [Rejected(row.file, row.line, why) for row, why in pairs if why]
         return [row for row, why in pairs if not why], rejected
 
-    @abstractmethod
     def fault(self, values: dict[str, Any]) -> str | None:
         """Return why a row cannot be answered, or None."""
+        why = text_fault(values.get(self._column))
+        return why and f"{self._column!r} is {why}"
 
     def table(self, rows: list[Row], answers: Sequence[dict[str, Any]]) -> pa.Table:
         """Return a table of where rows are, what they carry, and their answers, one for each."""

@@ -132,7 +132,7 @@ class Reader:
 
         async def send_made(message: Message) -> None:
             nonlocal reading
-            # Counted until then, a request that is quickly read delays the next ones a little.
+            # Counting it a little longer keeps a loop that is overloaded from taking on more.
             reading = reading or asyncio.get_running_loop().call_later(READ_SECONDS, forget)
             await send(message)
 
